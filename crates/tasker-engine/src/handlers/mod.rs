@@ -1,0 +1,1 @@
+//! The declarative handlers: `http`, `jq`, `sql`, `command` and `sleep`.
