@@ -1,0 +1,72 @@
+# The life of a private server, as one of its users sees it: bring it up, wait for that user to
+# leave or die, and stop the server if nobody else needs it. It runs in a process group of its own.
+#
+# arguments  role (start, attach), kind (shared, alone), program folder, cluster directory
+# stdin      a pipe that the user holds: "stop" or "leave"; its end means that the user has died
+# stdout     "up", or "create" or "start" for the step that failed
+role=$1 kind=$2 bin=$3 dir=$4
+
+create() {
+    [ -f "$dir/data/PG_VERSION" ] && return
+    sync=
+    [ "$kind" = alone ] && sync=--no-sync
+    # In a folder beside, so that a creation cut short is not taken for a cluster.
+    rm -rf "$dir/data.new"
+    "$bin/initdb" -U tasker -A trust -E UTF8 --locale=C $sync -D "$dir/data.new" &&
+        echo "include '../tasker.conf'" >>"$dir/data.new/postgresql.conf" &&
+        mv "$dir/data.new" "$dir/data"
+}
+
+start() {
+    [ -f "$dir/log" ] && mv -f "$dir/log" "$dir/log.old"
+    "$bin/pg_ctl" start -s -w -t 60 -D "$dir/data" -l "$dir/log"
+}
+
+stop() {
+    mode=fast
+    [ "$kind" = alone ] && mode=immediate
+    "$bin/pg_ctl" stop -s -w -t 60 -m "$mode" -D "$dir/data" ||
+        "$bin/pg_ctl" stop -s -w -t 60 -m immediate -D "$dir/data"
+}
+
+# Locks an open descriptor, exclusively; with "now" it fails rather than wait.
+lock() {
+    if command -v flock; then
+        flock ${2:+-n} "$1"
+    elif command -v perl; then
+        perl -e 'open F, ">>&=$ARGV[0]" and flock F, @ARGV > 1 ? 6 : 2 or exit 1' "$@"
+    else
+        python3 -c 'import fcntl, sys; fcntl.flock(int(sys.argv[1]), 6 if sys.argv[2:] else 2)' "$@"
+    fi
+}
+
+# Names the step that failed and lets the user, if still there, read why before all is removed.
+fail() {
+    trap '' PIPE
+    echo "$1"
+    read -r wish
+    [ "$kind" = alone ] && rm -rf "$dir"
+    exit 1
+}
+
+if [ "$role" = start ]; then
+    create >"$dir/start.log" 2>&1 </dev/null || fail create
+    start >"$dir/start.log" 2>&1 </dev/null || fail start
+fi
+# Not before, or the server would inherit it. PIPE: the user may have died while it was started.
+trap '' HUP INT TERM PIPE
+echo up
+exec >/dev/null 2>&1
+
+wish=
+read -r wish
+if [ "$wish" = leave ]; then
+    exit 0
+elif [ "$kind" = shared ] && [ "$wish" != stop ]; then
+    exec 8>>"$dir/start.lock" 9>>"$dir/users.lock"
+    lock 8 && lock 9 now || exit 0
+fi
+stop
+status=$?
+[ "$kind" = alone ] && rm -rf "$dir"
+exit "$status"

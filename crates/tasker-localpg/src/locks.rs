@@ -1,0 +1,60 @@
+//! Who uses a durable cluster, counted by the kernel.
+//!
+//! Each user holds a shared lock on `users.lock`; whoever can take it exclusively is the last. A
+//! lock on `start.lock` goes around each arrival and each departure, so that nobody attaches to a
+//! server that is about to be stopped. Both vanish with their process however it dies, so there is
+//! nothing to prune. The guardian takes the same locks, as `flock(2)`.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+
+use crate::account::RunAs;
+use crate::error::LocalPgError;
+use crate::home::Home;
+
+/// The exclusive lock around a change of who uses the server; released when dropped.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    _file: File,
+}
+
+impl Gate {
+    /// Waits until nobody else is arriving or leaving.
+    pub(crate) fn enter(home: &Home, run_as: &RunAs) -> Result<Gate, LocalPgError> {
+        let file = open(home, "start.lock", run_as)?;
+        file.lock().map_err(|e| LocalPgError::io("lock", home.dir(), e))?;
+        Ok(Gate { _file: file })
+    }
+}
+
+/// One user's share of a server.
+#[derive(Debug)]
+pub(crate) struct Share(File);
+
+impl Share {
+    /// Counts as a user from now on. Only to be called inside the gate.
+    pub(crate) fn take(home: &Home, run_as: &RunAs, _: &Gate) -> Result<Share, LocalPgError> {
+        let file = open(home, "users.lock", run_as)?;
+        file.lock_shared().map_err(|e| LocalPgError::io("lock", home.dir(), e))?;
+        Ok(Share(file))
+    }
+
+    /// Gives the share back; true if it was the last. Only to be called inside the gate.
+    ///
+    /// The unlock is explicit because closing would not do: a child that another thread has just
+    /// forked holds a copy of the descriptor until it executes its program.
+    pub(crate) fn give_back(self, _: &Gate) -> bool {
+        self.0.unlock().is_ok() && self.0.try_lock().is_ok()
+    }
+}
+
+fn open(home: &Home, name: &str, run_as: &RunAs) -> Result<File, LocalPgError> {
+    let path = home.dir().join(name);
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|file| run_as.own(&path).map(|()| file))
+        .map_err(|e| LocalPgError::io("open", &path, e))
+}

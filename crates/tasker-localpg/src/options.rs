@@ -1,0 +1,66 @@
+//! What kind of cluster to start, and where.
+
+use std::path::{Path, PathBuf};
+
+/// Whether what is written has to survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// The directory is kept, and PostgreSQL's own safe defaults hold (`fsync` and so on). Several
+    /// processes may use the same directory at once.
+    Durable,
+    /// A fresh directory that is removed at the end. A crash of the machine may lose anything, so
+    /// `fsync`, `synchronous_commit` and `full_page_writes` are off. It belongs to one owner.
+    ThrowAway,
+}
+
+/// How to start a [`Cluster`](crate::Cluster).
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    pub(crate) durability: Durability,
+    /// Durable: the cluster's directory. Throw-away: where to make it; `None` is the system's
+    /// folder for temporary files.
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) max_connections: u16,
+    pub(crate) autovacuum: bool,
+}
+
+impl ClusterOptions {
+    /// A cluster that lives in `dir`, which is made on first use. 100 connections.
+    pub fn durable(dir: impl AsRef<Path>) -> ClusterOptions {
+        ClusterOptions {
+            durability: Durability::Durable,
+            dir: Some(dir.as_ref().to_owned()),
+            max_connections: 100,
+            autovacuum: true,
+        }
+    }
+
+    /// A cluster for this run only, in the system's folder for temporary files. 100 connections.
+    pub fn throw_away() -> ClusterOptions {
+        ClusterOptions {
+            durability: Durability::ThrowAway,
+            dir: None,
+            max_connections: 100,
+            autovacuum: true,
+        }
+    }
+
+    /// A cluster for this run only, in a new directory below `parent`.
+    pub fn throw_away_in(parent: impl AsRef<Path>) -> ClusterOptions {
+        ClusterOptions { dir: Some(parent.as_ref().to_owned()), ..ClusterOptions::throw_away() }
+    }
+
+    /// How many connections the server takes at once (1 or more; default 100). It holds when this
+    /// process starts the server, not when it attaches to a running one.
+    pub fn max_connections(mut self, connections: u16) -> ClusterOptions {
+        self.max_connections = connections.max(1);
+        self
+    }
+
+    /// Whether the server vacuums and analyzes by itself (default yes). Tests whose plans must not
+    /// change under them turn it off. It holds like [`ClusterOptions::max_connections`].
+    pub fn autovacuum(mut self, on: bool) -> ClusterOptions {
+        self.autovacuum = on;
+        self
+    }
+}

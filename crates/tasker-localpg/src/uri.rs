@@ -1,0 +1,41 @@
+//! Writes the connection URI of a server that listens on a Unix socket.
+
+use std::path::Path;
+
+/// The superuser that `initdb` makes.
+pub(crate) const SUPERUSER: &str = "tasker";
+
+/// The port in the socket's file name. It is stated in the URI as well, since a `PGPORT` in the
+/// client's environment would otherwise send it to another file.
+pub(crate) const PORT: u16 = 5432;
+
+/// A libpq URI for the database, over the socket in `dir`.
+pub(crate) fn socket_uri(dir: &Path, database: &str) -> String {
+    let database = percent_encode(database);
+    let host = percent_encode(&dir.to_string_lossy());
+    format!("postgres://{SUPERUSER}@/{database}?host={host}&port={PORT}")
+}
+
+fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_and_the_database_are_encoded() {
+        assert_eq!(
+            socket_uri(Path::new("/tmp/a b"), "x/é"),
+            "postgres://tasker@/x%2F%C3%A9?host=%2Ftmp%2Fa%20b&port=5432"
+        );
+    }
+}
