@@ -1,0 +1,13 @@
+drop table tasker.task_annotations, tasker.annotation_types, tasker.control_log, tasker.task_transitions,
+  tasker.workflow_step_transitions, tasker.workflow_step_edges, tasker.workflow_steps, tasker.workers, tasker.tasks,
+  tasker.definition_edges, tasker.definition_steps, tasker.queues, tasker.named_steps,
+  tasker.dependent_system_object_maps, tasker.dependent_systems, tasker.task_definitions, tasker.named_tasks,
+  tasker.task_namespaces;
+drop function tasker.refuse_transition();
+drop function tasker.is_claimable(text, integer, integer, integer, boolean, text);
+drop function tasker.is_done(text);
+drop function tasker.task_transition_is_legal(text, text);
+drop function tasker.step_transition_is_legal(text, text);
+drop domain tasker.failure_kind;
+drop domain tasker.task_state;
+drop domain tasker.step_state;

@@ -1,0 +1,28 @@
+-- Generated from sql/functions by `cargo xtask codegen`.
+drop function tasker.adjust_tasks(bigint[],integer[],timestamp with time zone,text,text);
+drop function tasker.ancestor_results(bigint[],bigint[]);
+drop function tasker.cancel_tasks(bigint[],text,text,timestamp with time zone);
+drop function tasker.claim_steps(bigint,integer,timestamp with time zone);
+drop function tasker.complete_steps(bigint[],bigint[],integer[],jsonb[],timestamp with time zone);
+drop function tasker.end_worker(bigint,timestamp with time zone);
+drop function tasker.execute_step_command(text,jsonb);
+drop function tasker.execute_step_sql(text,jsonb);
+drop function tasker.expire_leases(integer,timestamp with time zone);
+drop function tasker.fail_steps(bigint[],bigint[],integer[],text[],bigint[],text[],timestamp with time zone);
+drop function tasker.get_step_readiness_status(bigint,bigint[],timestamp with time zone);
+drop function tasker.get_step_readiness_status_batch(bigint[],timestamp with time zone);
+drop function tasker.get_task_execution_context(bigint,timestamp with time zone);
+drop function tasker.get_task_execution_contexts_batch(bigint[],timestamp with time zone);
+drop function tasker.hold_rest(bigint[],timestamp with time zone);
+drop function tasker.lost_claims(bigint[],bigint[],integer[]);
+drop function tasker.next_due_at(bigint);
+drop function tasker.register_definition(jsonb,text);
+drop function tasker.register_worker(text,text[],text[],integer,timestamp with time zone);
+drop function tasker.release_children(bigint[],bigint[],timestamp with time zone);
+drop function tasker.release_steps(bigint[],bigint[],integer[],text,timestamp with time zone);
+drop function tasker.renew_lease(bigint,timestamp with time zone);
+drop function tasker.resolve_steps(bigint[],bigint[],jsonb[],text,text,timestamp with time zone);
+drop function tasker.retry_steps(bigint[],bigint[],text,text,timestamp with time zone);
+drop function tasker.retry_tasks(bigint[],text,text,timestamp with time zone);
+drop function tasker.submit_task(text,text,jsonb,text,text,text,text,text);
+drop function tasker.submit_tasks(bigint,jsonb,timestamp with time zone);

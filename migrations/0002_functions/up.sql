@@ -1,0 +1,1059 @@
+-- Generated from sql/functions by `cargo xtask codegen`: the functions as they are installed.
+
+-- Adds each task's net change to live_steps under the task's row lock, and settles what reaches 0.
+-- Every command ends here. The steps are read in a statement after the one that waited for the lock,
+-- so the answer includes whatever the transaction before us committed.
+--   p_task_ids, p_deltas  one entry a change; entries of one task are added up; 0 only asks to settle
+--   p_now                 the instant of the transitions; NULL reads the clock under the lock
+--   p_actor, p_reason     go into the log of the tasks whose state changes
+-- Returns one row for each task whose state changed: its id and the state that it has now.
+create or replace function tasker.adjust_tasks(
+  p_task_ids bigint[], p_deltas integer[], p_now timestamptz default null, p_actor text default null, p_reason text default null)
+returns table (task_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_ids bigint[]; v_live integer[]; v_states text[]; v_reopened bigint[]; v_now timestamptz;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'Tasker''s commands need isolation level read committed, this transaction is %', current_setting('transaction_isolation')
+      using errcode = 'invalid_transaction_state', hint = 'Begin the transaction with the default isolation level.';
+  end if;
+
+  with d as (select x.task_id, sum(x.delta)::integer as delta from unnest(p_task_ids, p_deltas) x (task_id, delta) group by 1),
+  k as materialized (
+    select t.task_id, t.live_steps + d.delta as live, t.state::text as state
+    from tasker.tasks t join d on d.task_id = t.task_id order by t.task_id for update of t)
+  select array_agg(k.task_id), array_agg(k.live), array_agg(k.state) into v_ids, v_live, v_states from k;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  -- Work came back to a finished task, or its last dead step was resolved: it opens again.
+  if v_states && array['complete', 'error', 'cancelled', 'resolved_manually'] then
+    with r as (
+      select k.task_id, k.live, k.state from unnest(v_ids, v_live, v_states) k (task_id, live, state)
+      where k.state not in ('pending', 'in_progress')
+        and (k.live > 0 or k.state = 'error' and not exists (
+          select from tasker.workflow_steps s where s.task_id = k.task_id and not tasker.is_done(s.state)))),
+    u as (
+      update tasker.tasks t set state = 'pending', seq = t.seq + 1, finished_at = null, live_steps = r.live
+      from r where t.task_id = r.task_id and t.state = r.state returning t.task_id, t.seq, r.state as from_state),
+    l as (
+      insert into tasker.task_transitions (task_id, at, seq, from_state, to_state, actor, reason)
+      select u.task_id, v_now, u.seq, u.from_state, 'pending', coalesce(p_actor, 'tasker'), p_reason from u)
+    select array_agg(u.task_id) into v_reopened from u;
+  end if;
+
+  return query
+  with k as (
+    select k.task_id, k.live, k.state as before,
+           case when k.task_id = any (v_reopened) then 'pending' else k.state end as from_state
+    from unnest(v_ids, v_live, v_states) k (task_id, live, state)),
+  target as (
+    select k.*, case
+        when k.live > 0 or k.from_state not in ('pending', 'in_progress') then k.from_state
+        when exists (select from tasker.workflow_steps s where s.task_id = k.task_id and not tasker.is_done(s.state)) then 'error'
+        else 'complete' end as to_state
+    from k),
+  u as (
+    update tasker.tasks t set live_steps = g.live, state = g.to_state,
+      seq = t.seq + (g.to_state <> g.from_state)::integer,
+      finished_at = case when g.to_state <> g.from_state then v_now else t.finished_at end
+    from target g where t.task_id = g.task_id and t.state = g.from_state
+    returning t.task_id, t.seq, g.before, g.from_state, g.to_state),
+  l as (
+    insert into tasker.task_transitions (task_id, at, seq, from_state, to_state, actor, reason)
+    select u.task_id, v_now, u.seq, u.from_state, u.to_state, p_actor, p_reason from u where u.to_state <> u.from_state)
+  select u.task_id, u.to_state from u where u.to_state <> u.before;
+end $$;
+comment on function tasker.adjust_tasks(bigint[], integer[], timestamptz, text, text) is
+  'Adds net changes to live_steps under the tasks'' locks and settles what reaches 0; internal to the commands.';
+
+-- Results of all ancestors of each step, for handlers that read further back than their parents. Every
+-- ancestor is visited once however many paths lead to it.
+-- Returns one row a step: its id and an object of results by step name.
+create or replace function tasker.ancestor_results(p_task_ids bigint[], p_step_ids bigint[])
+returns table (workflow_step_id bigint, results jsonb)
+language sql stable as $$
+  with recursive a as (
+    select i.task_id, i.step_id as of_step_id, e.from_step_id as step_id
+    from unnest(p_task_ids, p_step_ids) i (task_id, step_id)
+    join tasker.workflow_step_edges e on e.task_id = i.task_id and e.to_step_id = i.step_id
+    union
+    select a.task_id, a.of_step_id, e.from_step_id from a
+    join tasker.workflow_step_edges e on e.task_id = a.task_id and e.to_step_id = a.step_id)
+  select a.of_step_id, jsonb_object_agg(n.name, s.results)
+  from a join tasker.workflow_steps s on s.task_id = a.task_id and s.workflow_step_id = a.step_id
+  join tasker.named_steps n on n.named_step_id = s.named_step_id
+  group by a.of_step_id
+$$;
+comment on function tasker.ancestor_results(bigint[], bigint[]) is 'Results of all ancestors of each step, by name.';
+
+-- Cancels tasks and, in the same transaction, their unfinished steps. A handler that still runs learns of
+-- it through tasker.lost_claims; its late report is refused.
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns one row for each distinct id: outcome is cancelled, already_cancelled, refused (with the state
+-- that forbids it) or not_found.
+-- Locks: steps in progress by id, other unfinished steps by id, tasks by id.
+create or replace function tasker.cancel_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (task_id bigint, outcome text, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare v_now timestamptz; v_ids bigint[]; v_states text[]; v_cancel bigint[];
+begin
+  if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state = 'in_progress' order by s.workflow_step_id for update;
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state in ('pending', 'error') order by s.workflow_step_id for update;
+  with k as materialized (
+    select t.task_id, t.state::text as state from tasker.tasks t where t.task_id = any (p_task_ids) order by t.task_id for update)
+  select array_agg(k.task_id), array_agg(k.state),
+         coalesce(array_agg(k.task_id) filter (where k.state in ('pending', 'in_progress', 'error')), '{}')
+  into v_ids, v_states, v_cancel from k;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with before as (
+    select s.task_id, s.workflow_step_id, s.state::text as state, s.worker_id from tasker.workflow_steps s
+    where s.task_id = any (v_cancel) and s.state in ('pending', 'in_progress', 'error')),
+  u as (
+    update tasker.workflow_steps s set state = 'cancelled', seq = s.seq + 1, worker_id = null, available_at = null,
+      finished_at = v_now, held = false
+    from before b where s.task_id = b.task_id and s.workflow_step_id = b.workflow_step_id and s.state = b.state
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, b.state, b.worker_id)
+  insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state, actor, reason)
+  select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'cancelled', p_actor, p_reason from u;
+
+  with k as (select * from unnest(v_ids, v_states) k (task_id, state)),
+  u as (
+    update tasker.tasks t set state = 'cancelled', seq = t.seq + 1, live_steps = 0, finished_at = v_now
+    from k where t.task_id = any (v_cancel) and t.task_id = k.task_id and t.state = k.state
+    returning t.task_id, t.seq, k.state)
+  insert into tasker.task_transitions (task_id, at, seq, from_state, to_state, actor, reason)
+  select u.task_id, v_now, u.seq, u.state, 'cancelled', p_actor, p_reason from u;
+
+  return query
+  select i.task_id,
+    case when k.state is null then 'not_found' when i.task_id = any (v_cancel) then 'cancelled'
+         when k.state = 'cancelled' then 'already_cancelled' else 'refused' end,
+    case when i.task_id = any (v_cancel) then 'cancelled' else k.state end
+  from (select distinct unnest(p_task_ids)) i (task_id)
+  left join unnest(v_ids, v_states) k (task_id, state) using (task_id) order by 1;
+end $$;
+comment on function tasker.cancel_tasks(bigint[], text, text, timestamptz) is 'Cancels tasks with their unfinished steps.';
+
+-- Claims the next steps for a worker: highest priority first, then longest available. Each becomes
+-- in_progress under the worker's lease and costs an attempt; its token is its new seq.
+--   p_worker_id  an incarnation registered by tasker.register_worker; one that has ended or whose lease
+--                ran out gets no rows
+--   p_limit      the most steps to take
+--   p_now        the instant; NULL reads the database's clock
+-- Returns one row a step in the order of claiming, with all that a handler needs: the task's context and
+-- the results of the parents by name.
+-- Locks: the worker (key share: a renewal may pass, an expiry may not), steps without waiting, tasks that
+-- this claim starts by id.
+-- Shape: heads of all queues and priorities are peeked with one bounded probe each, so that neither the
+-- number of tasks nor rows that are due later, held or paused cost anything; then each queue is read in
+-- index order. One statement over all queues would sort the backlog.
+create or replace function tasker.claim_steps(p_worker_id bigint, p_limit integer, p_now timestamptz default null)
+returns table (
+  task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
+  step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_worker tasker.workers; v_queues integer[]; v_head record;
+  v_tasks bigint[] := '{}'; v_steps bigint[] := '{}'; v_states text[] := '{}';
+  v_more_tasks bigint[]; v_more_steps bigint[]; v_more_states text[];
+begin
+  perform tasker.expire_leases(100, p_now);
+
+  select * into v_worker from tasker.workers w
+  where w.worker_id = p_worker_id and w.ended_at is null and w.lease_until > v_now for key share;
+  if not found then return; end if;
+  v_queues := array(
+    select q.queue_id from tasker.queues q join tasker.task_namespaces n on n.task_namespace_id = q.task_namespace_id
+    where q.paused_at is null and q.handler = any (v_worker.handlers)
+      and (v_worker.namespaces is null or n.name = any (v_worker.namespaces)));
+
+  for v_head in
+    select q.queue_id, p.priority, h.available_at
+    from unnest(v_queues) q (queue_id) cross join generate_series(1, 5) p (priority)
+    cross join lateral (
+      select s.available_at from tasker.workflow_steps s
+      where s.queue_id = q.queue_id and s.priority = p.priority::smallint
+        and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
+      order by s.available_at limit 1) h
+    order by p.priority, h.available_at
+  loop
+    with k as (
+      select s.task_id, s.workflow_step_id, s.state::text as state from tasker.workflow_steps s
+      where s.queue_id = v_head.queue_id and s.priority = v_head.priority::smallint
+        and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
+      order by s.available_at limit p_limit - cardinality(v_steps) for update skip locked)
+    select coalesce(array_agg(k.task_id), '{}'), coalesce(array_agg(k.workflow_step_id), '{}'), coalesce(array_agg(k.state), '{}')
+    into v_more_tasks, v_more_steps, v_more_states from k;
+    v_tasks := v_tasks || v_more_tasks;
+    v_steps := v_steps || v_more_steps;
+    v_states := v_states || v_more_states;
+    exit when cardinality(v_steps) >= p_limit;
+  end loop;
+  if cardinality(v_steps) = 0 then return; end if;
+  v_now := greatest(v_now, coalesce(p_now, clock_timestamp()));
+
+  return query
+  with k as (select * from unnest(v_tasks, v_steps, v_states) with ordinality k (task_id, step_id, state, place)),
+  u as (
+    update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
+      available_at = null, worker_id = p_worker_id, last_attempted_at = v_now, backoff_request_seconds = null
+    from k where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = k.state
+    returning s.task_id, s.workflow_step_id, s.named_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.state, k.place),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+    select u.task_id, u.workflow_step_id, p_worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'in_progress' from u)
+  select u.task_id, u.workflow_step_id, u.seq, u.attempts, u.generation, t.definition_id, n.name, t.context,
+    coalesce((
+      select jsonb_object_agg(pn.name, p.results) from tasker.workflow_step_edges e
+      join tasker.workflow_steps p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
+      join tasker.named_steps pn on pn.named_step_id = p.named_step_id
+      where e.task_id = u.task_id and e.to_step_id = u.workflow_step_id), '{}'::jsonb),
+    v_now
+  from u join tasker.tasks t on t.task_id = u.task_id join tasker.named_steps n on n.named_step_id = u.named_step_id
+  order by u.place;
+
+  with k as materialized (
+    select t.task_id from tasker.tasks t where t.task_id = any (v_tasks) and t.state = 'pending' order by t.task_id for update),
+  u as (
+    update tasker.tasks t set state = 'in_progress', seq = t.seq + 1 from k where t.task_id = k.task_id and t.state = 'pending'
+    returning t.task_id, t.seq)
+  insert into tasker.task_transitions (task_id, at, seq, from_state, to_state)
+  select u.task_id, v_now, u.seq, 'pending', 'in_progress' from u;
+end $$;
+comment on function tasker.claim_steps(bigint, integer, timestamptz) is
+  'Claims the next steps for a worker, with all that their handlers need; takes back steps of dead workers first.';
+
+-- Reports attempts that succeeded: writes results and transitions, releases the children, settles the
+-- tasks. One round trip, one transaction, any number of steps.
+--   p_task_ids, p_step_ids, p_tokens, p_results  one entry a report; the token is the seq of the claim
+--   p_now  the instant; NULL reads the database's clock under the steps' locks
+-- Returns what changed, in rows of (kind, task_id, workflow_step_id):
+--   completed  the report was accepted. A report without this row no longer held its claim: lease lost
+--   ready      a child that became available
+--   complete, error  a task that settled; workflow_step_id is NULL
+-- Locks: the reported steps by id, their children by id, their tasks by id.
+create or replace function tasker.complete_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[], p_now timestamptz default null)
+returns table (kind text, task_id bigint, workflow_step_id bigint)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[];
+  v_ready_tasks bigint[]; v_ready_steps bigint[]; v_live_tasks bigint[]; v_adjust bigint[]; v_deltas integer[];
+begin
+  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
+  k as materialized (
+    select s.task_id, s.workflow_step_id, s.worker_id
+    from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+    where s.state = 'in_progress' and s.seq = i.token order by s.workflow_step_id for update of s)
+  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.worker_id) into v_tasks, v_steps, v_workers from k;
+  if v_tasks is null then return; end if;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with k as (select * from unnest(v_tasks, v_steps, v_workers) k (task_id, step_id, worker_id)),
+  i as (select * from unnest(p_task_ids, p_step_ids, p_results) i (task_id, step_id, result)),
+  u as (
+    update tasker.workflow_steps s set state = 'complete', seq = s.seq + 1, worker_id = null, finished_at = v_now,
+      results = i.result, failure_kind = null, last_error = null
+    from k join i using (task_id, step_id) where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = 'in_progress'
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.worker_id),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+    select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, 'in_progress', 'complete' from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_tasks, v_steps from u;
+
+  select array_agg(c.task_id), array_agg(c.workflow_step_id), array_agg(c.task_id) filter (where not c.held)
+  into v_ready_tasks, v_ready_steps, v_live_tasks from tasker.release_children(v_tasks, v_steps, v_now) c;
+
+  -- Along a chain one step ends and one becomes available: nothing to write, no task row to lock.
+  select array_agg(d.task_id), array_agg(d.delta) into v_adjust, v_deltas from (
+    select x.task_id, sum(x.delta)::integer as delta
+    from (select unnest(v_tasks), -1 union all select unnest(v_live_tasks), 1) x (task_id, delta) group by 1) d
+  where d.delta <> 0;
+
+  return query select 'completed', d.task_id, d.step_id from unnest(v_tasks, v_steps) d (task_id, step_id);
+  return query select 'ready', c.task_id, c.step_id from unnest(v_ready_tasks, v_ready_steps) c (task_id, step_id);
+  if v_adjust is not null then
+    return query select a.state, a.task_id, null::bigint from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
+  end if;
+end $$;
+comment on function tasker.complete_steps(bigint[], bigint[], integer[], jsonb[], timestamptz) is
+  'Reports attempts that succeeded: results, transitions, release of the children, settling of the tasks.';
+
+-- Signs an incarnation off. Steps that it still has in progress are taken back by the next claim of anyone.
+-- Returns whether it was still alive.
+create or replace function tasker.end_worker(p_worker_id bigint, p_now timestamptz default null)
+returns boolean language sql volatile as $$
+  with u as (
+    update tasker.workers w set ended_at = c.now, lease_until = least(w.lease_until, c.now),
+      reaped_at = case when not exists (select from tasker.workflow_steps s where s.worker_id = w.worker_id) then c.now end
+    from (select coalesce(p_now, clock_timestamp()) as now) c
+    where w.worker_id = p_worker_id and w.ended_at is null returning 1)
+  select exists (select from u)
+$$;
+comment on function tasker.end_worker(bigint, timestamptz) is 'Signs an incarnation of a worker off.';
+
+-- Runs the statement of an `sql` step that returns no rows, with its input as $1 (jsonb).
+-- Returns the number of rows affected. Runs with the caller's rights and search_path.
+create or replace function tasker.execute_step_command(p_statement text, p_input jsonb) returns bigint
+language plpgsql as $$
+declare v_count bigint;
+begin
+  execute p_statement using p_input;
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function tasker.execute_step_command(text, jsonb) is 'Runs the statement of an sql step that returns no rows.';
+
+-- Runs the statement of an `sql` step that returns rows, with its input as $1 (jsonb).
+-- Returns a jsonb array with one object a row. Runs with the caller's rights and search_path.
+create or replace function tasker.execute_step_sql(p_statement text, p_input jsonb) returns jsonb
+language plpgsql as $$
+declare v_row record; v_rows jsonb[] := '{}';
+begin
+  for v_row in execute p_statement using p_input loop
+    v_rows := v_rows || to_jsonb(v_row);
+  end loop;
+  return to_jsonb(v_rows);
+end $$;
+comment on function tasker.execute_step_sql(text, jsonb) is 'Runs the statement of an sql step that returns rows.';
+
+-- Takes back a bounded number of steps of incarnations whose lease ran out, as failures of kind
+-- lost_lease that may be tried again at once. This is the whole of recovery; every claim calls it.
+-- A worker that is just claiming or reporting holds its locks and is passed over until the next call.
+-- Returns the number of steps taken back.
+-- Locks: the dead workers, their steps by id (both without waiting), then as tasker.fail_steps.
+create or replace function tasker.expire_leases(p_limit integer default 100, p_now timestamptz default null)
+returns integer language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_dead bigint[]; v_tasks bigint[]; v_steps bigint[]; v_tokens integer[]; v_messages text[]; v_count integer;
+begin
+  v_dead := array(
+    select w.worker_id from tasker.workers w where w.reaped_at is null and w.lease_until < v_now
+    order by w.lease_until limit 16 for update skip locked);
+  if cardinality(v_dead) = 0 then return 0; end if;
+  update tasker.workers w set ended_at = coalesce(w.ended_at, v_now) where w.worker_id = any (v_dead) and w.ended_at is null;
+
+  with k as materialized (
+    select s.task_id, s.workflow_step_id, s.seq, s.worker_id from tasker.workflow_steps s
+    where s.worker_id = any (v_dead) order by s.workflow_step_id limit p_limit for update skip locked)
+  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.seq),
+         array_agg(format('the lease of worker %s (%s) ran out', w.worker_id, w.name)), count(*)
+  into v_tasks, v_steps, v_tokens, v_messages, v_count
+  from k join tasker.workers w on w.worker_id = k.worker_id;
+  if v_count > 0 then
+    perform tasker.fail_steps(v_tasks, v_steps, v_tokens, array_fill('lost_lease'::text, array[v_count]),
+      array_fill(0::bigint, array[v_count]), v_messages, p_now);
+  end if;
+
+  update tasker.workers w set reaped_at = v_now where w.worker_id = any (v_dead)
+    and not exists (select from tasker.workflow_steps s where s.worker_id = w.worker_id);
+  return v_count;
+end $$;
+comment on function tasker.expire_leases(integer, timestamptz) is
+  'Takes back a bounded number of steps of workers whose lease ran out; called by every claim.';
+
+-- Reports attempts that failed. Whether another attempt follows is decided by tasker.is_claimable on the
+-- row; when, by the delay that the caller computed (the backoff has one home, outside SQL).
+--   p_task_ids, p_step_ids, p_tokens  one entry a report; the token is the seq of the claim
+--   p_kinds      retryable, permanent, timeout, panic or lost_lease
+--   p_delays_ms  the wait before the next attempt, from p_now
+--   p_messages   what happened, a sentence for people
+-- Returns rows of (kind, task_id, workflow_step_id): retry (another attempt will follow), dead (none will),
+-- held (fail-fast took the next attempt away), complete or error (a task that settled). A report without a
+-- row for its step no longer held its claim: lease lost.
+-- Locks: the reported steps by id; under fail-fast the unfinished steps of the task; the tasks by id.
+create or replace function tasker.fail_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_kinds text[], p_delays_ms bigint[], p_messages text[],
+  p_now timestamptz default null)
+returns table (kind text, task_id bigint, workflow_step_id bigint)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_outcomes text[];
+  v_adjust bigint[]; v_deltas integer[]; v_fast bigint[]; v_held_tasks bigint[]; v_held integer[];
+begin
+  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
+  k as materialized (
+    select s.task_id, s.workflow_step_id, s.worker_id
+    from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+    where s.state = 'in_progress' and s.seq = i.token order by s.workflow_step_id for update of s)
+  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.worker_id) into v_tasks, v_steps, v_workers from k;
+  if v_tasks is null then return; end if;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with k as (select * from unnest(v_tasks, v_steps, v_workers) k (task_id, step_id, worker_id)),
+  i as (select * from unnest(p_task_ids, p_step_ids, p_kinds, p_delays_ms, p_messages) i (task_id, step_id, kind, delay_ms, message)),
+  u as (
+    update tasker.workflow_steps s set state = 'error', seq = s.seq + 1, worker_id = null, last_failure_at = v_now,
+      failure_kind = i.kind, last_error = i.message, backoff_request_seconds = ceil(i.delay_ms / 1000.0)::integer,
+      available_at = case when tasker.is_claimable('error', s.pending_parents, s.attempts, s.retry_limit, s.retryable, i.kind)
+        then v_now + i.delay_ms * interval '1 ms' end
+    from k join i using (task_id, step_id) where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = 'in_progress'
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, s.available_at, s.held, s.failure_kind, s.last_error, k.worker_id),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, available_at, seq, attempt, generation, retry_limit, from_state, to_state, failure_kind, reason)
+    select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.available_at, u.seq, u.attempts, u.generation, u.retry_limit, 'in_progress', 'error', u.failure_kind, u.last_error from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id),
+         array_agg(case when u.available_at is null then 'dead' when u.held then 'held' else 'retry' end)
+  into v_tasks, v_steps, v_outcomes from u;
+
+  v_fast := array(
+    select distinct t.task_id from unnest(v_tasks, v_outcomes) o (task_id, outcome)
+    join tasker.tasks t on t.task_id = o.task_id where o.outcome = 'dead' and t.fail_fast);
+  if cardinality(v_fast) > 0 then
+    select array_agg(h.task_id), array_agg(-h.taken) into v_held_tasks, v_held from tasker.hold_rest(v_fast, v_now) h;
+  end if;
+
+  select array_agg(d.task_id), array_agg(d.delta) into v_adjust, v_deltas from (
+    select x.task_id, sum(x.delta)::integer as delta from (
+      select o.task_id, -1 from unnest(v_tasks, v_outcomes) o (task_id, outcome) where o.outcome <> 'retry'
+      union all select * from unnest(v_held_tasks, v_held)) x (task_id, delta) group by 1) d
+  where d.delta <> 0;
+
+  return query select o.outcome, o.task_id, o.step_id from unnest(v_tasks, v_steps, v_outcomes) o (task_id, step_id, outcome);
+  if v_adjust is not null then
+    return query select a.state, a.task_id, null::bigint from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
+  end if;
+end $$;
+comment on function tasker.fail_steps(bigint[], bigint[], integer[], text[], bigint[], text[], timestamptz) is
+  'Reports attempts that failed: kind, message, the instant of the next attempt, holds, settling of the tasks.';
+
+-- Readiness of the steps of one task: a batch of one, narrowed to the steps named.
+--   p_step_ids  NULL means all steps of the task
+-- Columns and order as tasker.get_step_readiness_status_batch.
+create or replace function tasker.get_step_readiness_status(p_task_id bigint, p_step_ids bigint[] default null, p_now timestamptz default statement_timestamp())
+returns table (
+  workflow_step_id bigint, task_id bigint, named_step_id integer, name text, current_state text, dependencies_satisfied boolean,
+  retry_eligible boolean, ready_for_execution boolean, last_failure_at timestamptz, next_retry_at timestamptz, total_parents integer,
+  completed_parents integer, attempts integer, retry_limit integer, backoff_request_seconds integer, last_attempted_at timestamptz,
+  retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
+  generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
+language sql stable rows 10 as $$
+  select * from tasker.get_step_readiness_status_batch(array[p_task_id], p_now) r
+  where p_step_ids is null or r.workflow_step_id = any (p_step_ids)
+$$;
+comment on function tasker.get_step_readiness_status(bigint, bigint[], timestamptz) is 'Readiness of the steps of one task.';
+
+-- Readiness of every step of the tasks, from the stored state and counters.
+--   p_task_ids  the tasks; each counts once; NULL means every open one
+--   p_now       moves the clock, not the state; defaults to the start of the statement
+-- Returns one row a step, ordered by task and step. The first sixteen columns are those of the original;
+-- retry_eligible means attempts < retry_limit only, next_retry_at is the instant at which readiness flips.
+-- Then: retryable, available_at, retry_due (its time has come), held, paused (step, task or queue),
+-- failure_kind, last_error, generation, task_state, handler, worker_id, lease_until, and detail, the one
+-- word for where it stands: ready, waiting_for_retry, scheduled, waiting_for_parents, held, paused, exhausted,
+-- permanent, not_retryable, task_finished, or the state itself.
+-- Both branches read by key; only the one that applies runs.
+create or replace function tasker.get_step_readiness_status_batch(p_task_ids bigint[], p_now timestamptz default statement_timestamp())
+returns table (
+  workflow_step_id bigint, task_id bigint, named_step_id integer, name text, current_state text, dependencies_satisfied boolean,
+  retry_eligible boolean, ready_for_execution boolean, last_failure_at timestamptz, next_retry_at timestamptz, total_parents integer,
+  completed_parents integer, attempts integer, retry_limit integer, backoff_request_seconds integer, last_attempted_at timestamptz,
+  retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
+  generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
+language sql stable rows 1000 as $$
+  select s.workflow_step_id, s.task_id, s.named_step_id, n.name, s.state::text, s.pending_parents = 0, s.attempts < s.retry_limit,
+    coalesce(s.available_at <= p_now and s.open and not s.held and not s.any_pause, false),
+    case when s.state = 'error' then s.last_failure_at end, case when s.state = 'error' then s.available_at end, s.total_parents,
+    s.total_parents - s.pending_parents, s.attempts, s.retry_limit, s.backoff_request_seconds, s.last_attempted_at,
+    s.retryable, s.available_at, coalesce(s.available_at <= p_now, false), s.held, s.any_pause, s.failure_kind::text, s.last_error,
+    s.generation, s.task_state::text, s.handler, s.worker_id, w.lease_until,
+    case
+      when s.state not in ('pending', 'error') then s.state::text
+      when s.failure_kind = 'permanent' then 'permanent'
+      when s.attempts >= s.retry_limit then 'exhausted'
+      when s.attempts > 0 and not s.retryable then 'not_retryable'
+      when s.pending_parents > 0 then 'waiting_for_parents'
+      when s.held then 'held'
+      when s.any_pause then 'paused'
+      when not s.open then 'task_finished'
+      when s.available_at <= p_now then 'ready'
+      when s.attempts > 0 then 'waiting_for_retry'
+      else 'scheduled'
+    end
+  from (
+    select s.*, s.paused or t.paused_at is not null or q.paused_at is not null as any_pause, t.state as task_state,
+      t.state in ('pending', 'in_progress') as open, q.handler
+    from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id join tasker.queues q on q.queue_id = s.queue_id
+    where t.task_id = any (p_task_ids)
+    union all
+    select s.*, s.paused or t.paused_at is not null or q.paused_at is not null, t.state, true, q.handler
+    from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id join tasker.queues q on q.queue_id = s.queue_id
+    where p_task_ids is null and t.state in ('pending', 'in_progress')) s
+  join tasker.named_steps n on n.named_step_id = s.named_step_id
+  left join tasker.workers w on w.worker_id = s.worker_id
+  order by s.task_id, s.workflow_step_id
+$$;
+comment on function tasker.get_step_readiness_status_batch(bigint[], timestamptz) is 'Readiness of every step of the tasks; NULL means every open task.';
+
+-- Where one task stands: a batch of one. No row if there is no such task.
+-- Columns as tasker.get_task_execution_contexts_batch.
+create or replace function tasker.get_task_execution_context(p_task_id bigint, p_now timestamptz default statement_timestamp())
+returns table (
+  task_id bigint, named_task_id integer, status text, total_steps bigint, pending_steps bigint, in_progress_steps bigint,
+  completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
+  completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
+  held_steps bigint, next_retry_at timestamptz, detailed_status text)
+language sql stable rows 1 as $$
+  select * from tasker.get_task_execution_contexts_batch(array[p_task_id], p_now)
+$$;
+comment on function tasker.get_task_execution_context(bigint, timestamptz) is 'Where one task stands.';
+
+-- Where the tasks stand, counted over their steps.
+--   p_task_ids  the tasks; each counts once; NULL means every open one
+--   p_now       moves the clock, not the state; defaults to the start of the statement
+-- Returns one row for each task that exists, ordered by task. The first thirteen columns are those of the
+-- original. Then: cancelled_steps, dead_steps (exhausted, permanent, not retryable or cancelled),
+-- waiting_for_retry_steps, held_steps, next_retry_at (the earliest instant at which a waiting step becomes
+-- ready), and detailed_status, which says waiting_for_retry and held where execution_status has no word.
+create or replace function tasker.get_task_execution_contexts_batch(p_task_ids bigint[], p_now timestamptz default statement_timestamp())
+returns table (
+  task_id bigint, named_task_id integer, status text, total_steps bigint, pending_steps bigint, in_progress_steps bigint,
+  completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
+  completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
+  held_steps bigint, next_retry_at timestamptz, detailed_status text)
+language sql stable rows 100 as $$
+  select c.task_id, c.named_task_id, c.state, c.total, c.pending, c.in_progress, c.done, c.failed, c.ready,
+    case c.verdict when 'waiting_for_retry' then 'waiting_for_dependencies' when 'held' then 'blocked_by_failures' else c.verdict end,
+    case c.verdict
+      when 'has_ready_steps' then 'execute_ready_steps' when 'processing' then 'wait_for_completion'
+      when 'blocked_by_failures' then 'handle_failures' when 'held' then 'handle_failures'
+      when 'all_complete' then 'finalize_task' else 'wait_for_dependencies' end,
+    case when c.total = 0 then 0.0 else round(c.done * 100.0 / c.total, 2) end,
+    case when c.failed = 0 then 'healthy' when c.ready > 0 then 'recovering' when c.dead_errors > 0 then 'blocked' else 'recovering' end,
+    c.cancelled, c.dead, c.retrying, c.held, c.next_retry_at, c.verdict
+  from (
+    select a.*, case
+        when a.ready > 0 then 'has_ready_steps' when a.in_progress > 0 then 'processing' when a.retrying > 0 then 'waiting_for_retry'
+        when a.dead > 0 then 'blocked_by_failures' when a.done = a.total then 'all_complete' when a.held > 0 then 'held'
+        else 'waiting_for_dependencies' end as verdict
+    from (
+      select t.task_id, t.named_task_id, t.state::text as state, count(s.state) as total,
+        count(*) filter (where s.state = 'pending') as pending, count(*) filter (where s.state = 'in_progress') as in_progress,
+        count(*) filter (where tasker.is_done(s.state)) as done, count(*) filter (where s.state = 'error') as failed,
+        count(*) filter (where s.state = 'cancelled') as cancelled,
+        count(*) filter (where s.available_at <= p_now and s.runs) as ready,
+        count(*) filter (where s.available_at > p_now and s.runs) as retrying,
+        min(s.available_at) filter (where s.available_at > p_now and s.runs) as next_retry_at,
+        count(*) filter (where s.available_at is not null and not s.runs) as held,
+        count(*) filter (where s.dead) as dead, count(*) filter (where s.dead and s.state = 'error') as dead_errors
+      from (
+        select t.task_id, t.named_task_id, t.state, t.paused_at from tasker.tasks t where t.task_id = any (p_task_ids)
+        union all
+        select t.task_id, t.named_task_id, t.state, t.paused_at from tasker.tasks t where p_task_ids is null and t.state in ('pending', 'in_progress')) t
+      left join lateral (
+        select s.state, s.available_at,
+          not s.held and not s.paused and t.paused_at is null and t.state in ('pending', 'in_progress') and q.paused_at is null as runs,
+          s.state = 'cancelled' or s.state in ('pending', 'error')
+            and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind) as dead
+        from tasker.workflow_steps s join tasker.queues q on q.queue_id = s.queue_id where s.task_id = t.task_id) s on true
+      group by t.task_id, t.named_task_id, t.state) a) c
+  order by c.task_id
+$$;
+comment on function tasker.get_task_execution_contexts_batch(bigint[], timestamptz) is 'Where the tasks stand; NULL means every open task.';
+
+-- Fail-fast: holds every unfinished step of these tasks that is not held yet. A step in progress is held
+-- too: it may finish, but a failure of it is not tried again.
+-- Locks: steps in progress by id, then the others by id.
+-- Returns one row a task: how many live steps the hold took away.
+create or replace function tasker.hold_rest(p_task_ids bigint[], p_now timestamptz)
+returns table (task_id bigint, taken integer)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state = 'in_progress' order by s.workflow_step_id for update;
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state in ('pending', 'error') order by s.workflow_step_id for update;
+  return query
+  with u as (
+    update tasker.workflow_steps s set held = true
+    where s.task_id = any (p_task_ids) and s.state in ('pending', 'in_progress', 'error') and not s.held
+    returning s.task_id, s.available_at),
+  n as (select u.task_id, count(u.available_at)::integer as taken from u group by 1),
+  l as (
+    insert into tasker.control_log (task_id, at, kind, reason)
+    select n.task_id, p_now, 'held', 'fail-fast: a step of the task is dead' from n)
+  select n.task_id, n.taken from n;
+end $$;
+comment on function tasker.hold_rest(bigint[], timestamptz) is 'Holds every unfinished step of the tasks; internal to the commands.';
+
+-- Which of these claims are no longer held: cancelled, taken back or reported already. A worker asks while
+-- its handlers run, so that they learn of it. Returns the steps' ids.
+create or replace function tasker.lost_claims(p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[])
+returns setof bigint language sql stable as $$
+  select i.step_id from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)
+  left join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+  where s.seq is distinct from i.token
+$$;
+comment on function tasker.lost_claims(bigint[], bigint[], integer[]) is 'Which of these claims are no longer held.';
+
+-- When the next step becomes claimable for a worker: the earliest available_at over its queues, which may
+-- lie in the past; NULL if nothing waits for time. One bounded probe for each queue and priority.
+create or replace function tasker.next_due_at(p_worker_id bigint) returns timestamptz
+language sql stable as $$
+  select min(h.available_at)
+  from tasker.workers w
+  join tasker.queues q on q.handler = any (w.handlers) and q.paused_at is null
+  join tasker.task_namespaces n on n.task_namespace_id = q.task_namespace_id and (w.namespaces is null or n.name = any (w.namespaces))
+  cross join generate_series(1, 5) p (priority)
+  cross join lateral (
+    select s.available_at from tasker.workflow_steps s
+    where s.queue_id = q.queue_id and s.priority = p.priority::smallint
+      and s.available_at is not null and not s.held and not s.paused
+    order by s.available_at limit 1) h
+  where w.worker_id = p_worker_id
+$$;
+comment on function tasker.next_due_at(bigint) is 'When the next step becomes claimable for a worker; NULL if nothing waits for time.';
+
+-- Finds or writes a definition and all that it names: namespace, named task, outside systems, named steps,
+-- queues, steps and edges. A text that is there already is found by its hash; another text of the same
+-- version is a further row, and tasks keep the one that they started with.
+--   p_definition    as the engine validated it: namespace, name, version, description, failure_policy and
+--                   steps in an order in which parents stand first
+--   p_content_hash  SHA-256 of its canonical JSON, lowercase hex
+-- Returns the definition_id. Two sessions that register the same text at once get the same id.
+create or replace function tasker.register_definition(p_definition jsonb, p_content_hash text)
+returns bigint language plpgsql as $$
+declare v_namespace integer; v_named_task integer; v_definition bigint;
+begin
+  -- Find-or-create is insert-or-nothing and then read: a concurrent creator is waited for.
+  insert into tasker.task_namespaces (name) values (p_definition ->> 'namespace') on conflict (name) do nothing;
+  select task_namespace_id into v_namespace from tasker.task_namespaces where name = p_definition ->> 'namespace';
+  insert into tasker.named_tasks (task_namespace_id, name, version, description)
+  values (v_namespace, p_definition ->> 'name', p_definition ->> 'version', p_definition ->> 'description')
+  on conflict (task_namespace_id, name, version) do nothing;
+  select named_task_id into v_named_task from tasker.named_tasks
+  where task_namespace_id = v_namespace and name = p_definition ->> 'name' and version = p_definition ->> 'version';
+
+  insert into tasker.task_definitions (named_task_id, content_hash, definition, failure_policy)
+  values (v_named_task, p_content_hash, p_definition, coalesce(p_definition ->> 'failure_policy', 'drain'))
+  on conflict (named_task_id, content_hash) do nothing returning definition_id into v_definition;
+  if v_definition is null then
+    return (select definition_id from tasker.task_definitions where named_task_id = v_named_task and content_hash = p_content_hash);
+  end if;
+
+  insert into tasker.dependent_systems (name)
+  select distinct s ->> 'dependent_system' as name from jsonb_array_elements(p_definition -> 'steps') s order by 1
+  on conflict (name) do nothing;
+  insert into tasker.named_steps (dependent_system_id, name, description)
+  select d.dependent_system_id, s ->> 'name', s ->> 'description'
+  from jsonb_array_elements(p_definition -> 'steps') s join tasker.dependent_systems d on d.name = s ->> 'dependent_system'
+  order by 1, 2 on conflict (dependent_system_id, name) do nothing;
+  insert into tasker.queues (task_namespace_id, handler)
+  select distinct v_namespace, s ->> 'handler' as handler from jsonb_array_elements(p_definition -> 'steps') s order by 2
+  on conflict (task_namespace_id, handler) do nothing;
+
+  insert into tasker.definition_steps (
+    definition_id, named_step_id, queue_id, position, default_retryable, default_retry_limit, skippable, priority, total_parents)
+  select v_definition, n.named_step_id, q.queue_id, s.place - 1, (s.step ->> 'retryable')::boolean,
+    coalesce((s.step ->> 'retry_limit')::integer, 3), (s.step ->> 'skippable')::boolean, (s.step ->> 'priority')::smallint,
+    jsonb_array_length(s.step -> 'depends_on')
+  from jsonb_array_elements(p_definition -> 'steps') with ordinality s (step, place)
+  join tasker.dependent_systems d on d.name = s.step ->> 'dependent_system'
+  join tasker.named_steps n on n.dependent_system_id = d.dependent_system_id and n.name = s.step ->> 'name'
+  join tasker.queues q on q.task_namespace_id = v_namespace and q.handler = s.step ->> 'handler';
+  insert into tasker.definition_edges (definition_id, from_named_step_id, to_named_step_id)
+  select v_definition, p.named_step_id, c.named_step_id
+  from jsonb_array_elements(p_definition -> 'steps') s
+  cross join jsonb_array_elements_text(s -> 'depends_on') parent (name)
+  join (tasker.definition_steps c join tasker.named_steps cn on cn.named_step_id = c.named_step_id)
+    on c.definition_id = v_definition and cn.name = s ->> 'name'
+  join (tasker.definition_steps p join tasker.named_steps pn on pn.named_step_id = p.named_step_id)
+    on p.definition_id = v_definition and pn.name = parent.name;
+  return v_definition;
+end $$;
+comment on function tasker.register_definition(jsonb, text) is 'Finds or writes a definition and all that it names.';
+
+-- Registers an incarnation of a worker and grants its first lease.
+--   p_namespaces  what it serves; NULL serves all
+--   p_handlers    the handlers that it has
+--   p_lease_ms    for how long each renewal holds
+-- Returns the new worker_id and the end of the lease.
+create or replace function tasker.register_worker(
+  p_name text, p_namespaces text[], p_handlers text[], p_lease_ms integer, p_now timestamptz default null)
+returns table (worker_id bigint, lease_until timestamptz)
+language sql volatile as $$
+  insert into tasker.workers as w (name, namespaces, handlers, lease_ms, started_at, last_seen_at, lease_until)
+  select p_name, p_namespaces, p_handlers, p_lease_ms, c.now, c.now, c.now + p_lease_ms * interval '1 ms'
+  from (select coalesce(p_now, clock_timestamp()) as now) c
+  returning w.worker_id, w.lease_until
+$$;
+comment on function tasker.register_worker(text, text[], text[], integer, timestamptz) is 'Registers an incarnation of a worker and grants its first lease.';
+
+-- Counts done parents off their children, in the order of the children's ids, and makes those available
+-- whose last parent this was. The decrement is relative and is applied to the row as it is once its lock
+-- is held, so two parents that end at once are both counted.
+--   p_task_ids, p_step_ids  steps that have just become complete or resolved_manually
+-- Returns one row for each child that became available: task, step, and whether fail-fast holds it.
+create or replace function tasker.release_children(p_task_ids bigint[], p_step_ids bigint[], p_now timestamptz)
+returns table (task_id bigint, workflow_step_id bigint, held boolean)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+  return query
+  with d as (
+    select e.task_id, e.to_step_id, count(*)::integer as n
+    from unnest(p_task_ids, p_step_ids) p (task_id, step_id)
+    join tasker.workflow_step_edges e on e.task_id = p.task_id and e.from_step_id = p.step_id group by 1, 2),
+  k as materialized (
+    select s.task_id, s.workflow_step_id, d.n
+    from d join tasker.workflow_steps s on s.task_id = d.task_id and s.workflow_step_id = d.to_step_id
+    order by s.workflow_step_id for update of s),
+  u as (
+    update tasker.workflow_steps s set
+      pending_parents = s.pending_parents - k.n,
+      available_at = case when tasker.is_claimable(s.state, s.pending_parents - k.n, s.attempts, s.retry_limit, s.retryable, s.failure_kind) then p_now end
+    from k where s.task_id = k.task_id and s.workflow_step_id = k.workflow_step_id
+    returning s.task_id, s.workflow_step_id, s.held, s.available_at)
+  select u.task_id, u.workflow_step_id, u.held from u where u.available_at is not null;
+end $$;
+comment on function tasker.release_children(bigint[], bigint[], timestamptz) is
+  'Counts done parents off their children and makes available those with none left; internal to the commands.';
+
+-- Gives claimed steps back unrun: they are pending again at once and get their attempt back.
+--   p_task_ids, p_step_ids, p_tokens  one entry a claim; the token is the seq of the claim
+-- Returns rows of (kind, task_id, workflow_step_id): released, or complete/error for a task that settled.
+-- A claim without a row was no longer held.
+-- Locks: the steps by id, the tasks by id.
+create or replace function tasker.release_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_reason text default null, p_now timestamptz default null)
+returns table (kind text, task_id bigint, workflow_step_id bigint)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_dead bigint[];
+begin
+  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
+  k as materialized (
+    select s.task_id, s.workflow_step_id, s.worker_id
+    from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+    where s.state = 'in_progress' and s.seq = i.token order by s.workflow_step_id for update of s)
+  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.worker_id) into v_tasks, v_steps, v_workers from k;
+  if v_tasks is null then return; end if;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with k as (select * from unnest(v_tasks, v_steps, v_workers) k (task_id, step_id, worker_id)),
+  u as (
+    update tasker.workflow_steps s set state = 'pending', seq = s.seq + 1, worker_id = null, attempts = s.attempts - 1,
+      available_at = case when tasker.is_claimable('pending', s.pending_parents, s.attempts - 1, s.retry_limit, s.retryable, s.failure_kind) then v_now end
+    from k where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = 'in_progress'
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, s.available_at, s.held, k.worker_id),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, available_at, seq, attempt, generation, retry_limit, from_state, to_state, reason)
+    select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.available_at, u.seq, u.attempts, u.generation, u.retry_limit, 'in_progress', 'pending', p_reason from u)
+  select array_agg(u.task_id) filter (where u.available_at is null or u.held) into v_dead from u;
+
+  return query select 'released', r.task_id, r.step_id from unnest(v_tasks, v_steps) r (task_id, step_id);
+  if v_dead is not null then
+    return query select a.state, a.task_id, null::bigint
+      from tasker.adjust_tasks(v_dead, array_fill(-1, array[cardinality(v_dead)]), p_now) a;
+  end if;
+end $$;
+comment on function tasker.release_steps(bigint[], bigint[], integer[], text, timestamptz) is
+  'Gives claimed steps back unrun, with their attempt.';
+
+-- Renews the lease of all steps of an incarnation by one update.
+-- Returns the new end of the lease, or NULL: the lease ran out or the worker ended, so this incarnation is
+-- over and the process registers anew.
+create or replace function tasker.renew_lease(p_worker_id bigint, p_now timestamptz default null)
+returns timestamptz language sql volatile as $$
+  update tasker.workers w set last_seen_at = c.now, lease_until = c.now + w.lease_ms * interval '1 ms'
+  from (select coalesce(p_now, clock_timestamp()) as now) c
+  where w.worker_id = p_worker_id and w.ended_at is null and w.lease_until > c.now
+  returning w.lease_until
+$$;
+comment on function tasker.renew_lease(bigint, timestamptz) is 'Renews the lease of an incarnation; NULL if it is over.';
+
+-- Resolves steps by hand: pending or in error, they count as done, with the result given or none, and
+-- their children are released exactly as by completion. A skip is a resolution whose reason says so.
+--   p_results          one entry a step, NULL for none
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): resolved, already_resolved, refused (with the
+-- state of step or task that forbids it), not_found; and task with the new state of a task that changed.
+-- Locks: the steps by id, their children by id, their tasks by id.
+create or replace function tasker.resolve_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_results jsonb[], p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_ids bigint[]; v_task_states text[];
+  v_done_tasks bigint[]; v_done_steps bigint[]; v_gone bigint[]; v_live bigint[];
+begin
+  if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
+  with i as (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)),
+  k as materialized (
+    select s.task_id, s.workflow_step_id, s.state::text as state
+    from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+    order by s.workflow_step_id for update of s)
+  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.state) into v_tasks, v_steps, v_states from k;
+  -- The children are locked before the tasks, which is why release_children does not come first here.
+  perform from tasker.workflow_steps s
+  where (s.task_id, s.workflow_step_id) in (
+    select e.task_id, e.to_step_id from unnest(v_tasks, v_steps) i (task_id, step_id)
+    join tasker.workflow_step_edges e on e.task_id = i.task_id and e.from_step_id = i.step_id)
+  order by s.workflow_step_id for update;
+  with k as materialized (
+    select t.task_id, t.state::text as state from tasker.tasks t where t.task_id = any (v_tasks) order by t.task_id for update)
+  select array_agg(k.task_id), array_agg(k.state) into v_task_ids, v_task_states from k;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with k as (
+    select k.* from unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state)
+    join unnest(v_task_ids, v_task_states) t (task_id, state) on t.task_id = k.task_id
+    where k.state in ('pending', 'error') and t.state in ('pending', 'in_progress', 'error')),
+  i as (select * from unnest(p_task_ids, p_step_ids, p_results) i (task_id, step_id, result)),
+  before as (
+    select s.task_id, s.workflow_step_id, s.available_at is not null and not s.held as live
+    from k join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id),
+  u as (
+    update tasker.workflow_steps s set state = 'resolved_manually', seq = s.seq + 1, available_at = null, finished_at = v_now,
+      results = i.result, held = false
+    from k join i using (task_id, step_id) join before b on b.task_id = k.task_id and b.workflow_step_id = k.step_id
+    where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = k.state
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.state, b.live),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, at, seq, attempt, generation, retry_limit, from_state, to_state, actor, reason)
+    select u.task_id, u.workflow_step_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'resolved_manually', p_actor, p_reason from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id), array_agg(u.task_id) filter (where u.live)
+  into v_done_tasks, v_done_steps, v_gone from u;
+
+  select array_agg(c.task_id) filter (where not c.held) into v_live
+  from tasker.release_children(v_done_tasks, v_done_steps, v_now) c;
+
+  return query
+  select case when k.state is null then 'not_found' when d.step_id is not null then 'resolved'
+              when k.state = 'resolved_manually' then 'already_resolved' else 'refused' end,
+         i.task_id, i.step_id,
+         case when d.step_id is not null then 'resolved_manually' when k.state in ('pending', 'error') then 'task ' || t.state else k.state end
+  from (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)) i
+  left join unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state) using (task_id, step_id)
+  left join unnest(v_task_ids, v_task_states) t (task_id, state) using (task_id)
+  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) using (task_id, step_id);
+
+  if v_done_tasks is not null then
+    -- A change of 0 too: the last dead step of a task in error may be the one that was resolved.
+    return query select 'task', a.task_id, null::bigint, a.state from tasker.adjust_tasks(
+      v_done_tasks || v_gone || v_live,
+      array_fill(0, array[cardinality(v_done_tasks)]) || array_fill(-1, array[coalesce(cardinality(v_gone), 0)])
+        || array_fill(1, array[coalesce(cardinality(v_live), 0)]),
+      p_now, p_actor, p_reason) a;
+  end if;
+end $$;
+comment on function tasker.resolve_steps(bigint[], bigint[], jsonb[], text, text, timestamptz) is
+  'Resolves steps by hand and releases their children.';
+
+-- Gives dead or failed steps a new generation: pending again, attempts from 0, a new idempotency key. The
+-- task opens again, and a hold of fail-fast is lifted once no dead step is left.
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): retried, refused (with the state of step or
+-- task that forbids it), not_found; and task with the new state of a task that changed.
+-- Locks: steps in progress of the tasks by id, their other unfinished steps by id, their tasks by id.
+create or replace function tasker.retry_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_ids bigint[]; v_task_states text[]; v_live integer[];
+  v_done_tasks bigint[]; v_done_steps bigint[]; v_lift bigint[];
+begin
+  if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state = 'in_progress' order by s.workflow_step_id for update;
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state <> 'in_progress' order by s.workflow_step_id for update;
+  with k as materialized (
+    select t.task_id, t.state::text as state, t.live_steps from tasker.tasks t where t.task_id = any (p_task_ids) order by t.task_id for update)
+  select array_agg(k.task_id), array_agg(k.state), array_agg(k.live_steps) into v_task_ids, v_task_states, v_live from k;
+  select array_agg(s.task_id), array_agg(s.workflow_step_id), array_agg(s.state::text) into v_tasks, v_steps, v_states
+  from (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)) i
+  join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with k as (
+    select k.* from unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state)
+    join unnest(v_task_ids, v_task_states) t (task_id, state) on t.task_id = k.task_id
+    where k.state in ('error', 'cancelled') and t.state in ('pending', 'in_progress', 'error', 'cancelled')),
+  u as (
+    update tasker.workflow_steps s set state = 'pending', seq = s.seq + 1, generation = s.generation + 1, attempts = 0,
+      failure_kind = null, last_error = null, backoff_request_seconds = null, finished_at = null,
+      available_at = case when tasker.is_claimable('pending', s.pending_parents, 0, s.retry_limit, s.retryable, null) then v_now end
+    from k where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = k.state
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, s.available_at, k.state),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, at, available_at, seq, attempt, generation, retry_limit, from_state, to_state, actor, reason)
+    select u.task_id, u.workflow_step_id, v_now, u.available_at, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'pending', p_actor, p_reason from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
+
+  v_lift := array(
+    select i.task_id from (select distinct unnest(v_done_tasks)) i (task_id)
+    where exists (select from tasker.workflow_steps s where s.task_id = i.task_id and s.held)
+      and not exists (
+        select from tasker.workflow_steps s where s.task_id = i.task_id
+          and (s.state = 'cancelled' or s.state in ('pending', 'error')
+            and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind))));
+  if cardinality(v_lift) > 0 then
+    update tasker.workflow_steps s set held = false where s.task_id = any (v_lift) and s.held;
+    insert into tasker.control_log (task_id, at, kind, actor, reason) select l, v_now, 'unheld', p_actor, p_reason from unnest(v_lift) l;
+  end if;
+
+  return query
+  select case when k.state is null then 'not_found' when d.step_id is not null then 'retried' else 'refused' end,
+         i.task_id, i.step_id,
+         case when d.step_id is not null then 'pending' when k.state in ('error', 'cancelled') then 'task ' || t.state else k.state end
+  from (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)) i
+  left join unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state) using (task_id, step_id)
+  left join unnest(v_task_ids, v_task_states) t (task_id, state) using (task_id)
+  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) using (task_id, step_id);
+
+  if v_done_tasks is not null then
+    return query
+    with n as (
+      select t.task_id, count(s.workflow_step_id)::integer - t.live_steps as delta
+      from unnest(v_task_ids, v_live) t (task_id, live_steps)
+      left join tasker.workflow_steps s on s.task_id = t.task_id and (s.available_at is not null and not s.held or s.state = 'in_progress')
+      where t.task_id = any (v_done_tasks) group by t.task_id, t.live_steps),
+    g as (select array_agg(n.task_id) as ids, array_agg(n.delta) as deltas from n)
+    select 'task', a.task_id, null::bigint, a.state from g, tasker.adjust_tasks(g.ids, g.deltas, p_now, p_actor, p_reason) a;
+  end if;
+end $$;
+comment on function tasker.retry_steps(bigint[], bigint[], text, text, timestamptz) is
+  'Gives dead or failed steps a new generation and opens their tasks again.';
+
+-- Retries every failed and cancelled step of the tasks: tasker.retry_steps over all of them.
+-- Returns one row a task: outcome is retried, refused (with the state that forbids it) or not_found, and
+-- the number of steps that were given a new generation.
+create or replace function tasker.retry_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (task_id bigint, outcome text, state text, retried_steps integer)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare v_tasks bigint[]; v_steps bigint[]; v_retried bigint[];
+begin
+  select array_agg(s.task_id), array_agg(s.workflow_step_id) into v_tasks, v_steps
+  from tasker.workflow_steps s join tasker.tasks t on t.task_id = s.task_id
+  where s.task_id = any (p_task_ids) and s.state in ('error', 'cancelled') and t.state in ('error', 'cancelled');
+  select array_agg(r.task_id) into v_retried
+  from tasker.retry_steps(v_tasks, v_steps, p_actor, p_reason, p_now) r where r.outcome = 'retried';
+  return query
+  select i.task_id, case when t.task_id is null then 'not_found' when n.n > 0 then 'retried' else 'refused' end, t.state::text, coalesce(n.n, 0)
+  from (select distinct unnest(p_task_ids)) i (task_id)
+  left join tasker.tasks t on t.task_id = i.task_id
+  left join (select r.task_id, count(*)::integer as n from unnest(v_retried) r (task_id) group by 1) n on n.task_id = i.task_id
+  order by 1;
+end $$;
+comment on function tasker.retry_tasks(bigint[], text, text, timestamptz) is 'Retries every failed and cancelled step of the tasks.';
+
+-- Submits one task by name, for any language: the definition registered last for the version named, or for
+-- the highest version. Runs in the caller's transaction; rolled back with it.
+-- The context is not held against the definition's JSON Schema here; the engine's own submit does that.
+-- Returns the task_id; of the existing task where p_identity_hash is taken.
+create or replace function tasker.submit_task(
+  p_namespace text, p_name text, p_context jsonb, p_version text default null, p_identity_hash text default null,
+  p_initiator text default null, p_source_system text default null, p_reason text default null)
+returns bigint language plpgsql as $$
+declare v_definition bigint; v_task bigint;
+begin
+  select d.definition_id into v_definition
+  from tasker.task_definitions d join tasker.named_tasks t on t.named_task_id = d.named_task_id
+  join tasker.task_namespaces n on n.task_namespace_id = t.task_namespace_id
+  where n.name = p_namespace and t.name = p_name and (p_version is null or t.version = p_version)
+  order by t.version_key desc, d.definition_id desc limit 1;
+  if not found then
+    raise exception 'no workflow % is registered in namespace %', p_name || coalesce('@' || p_version, ''), p_namespace
+      using errcode = 'no_data_found', hint = 'Start a worker that has it, or register it with `tasker submit`.';
+  end if;
+  select s.task_id into v_task from tasker.submit_tasks(v_definition, jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
+    'identity_hash', coalesce(p_identity_hash, gen_random_uuid()::text), 'initiator', p_initiator,
+    'source_system', p_source_system, 'reason', p_reason)) || jsonb_build_object('context', p_context))) s;
+  return v_task;
+end $$;
+comment on function tasker.submit_task(text, text, jsonb, text, text, text, text, text) is 'Submits one task by name, for any language.';
+
+-- Creates tasks of one definition with all their steps and edges, in the caller's transaction.
+--   p_definition_id  the definition that the tasks keep
+--   p_requests       an array of objects: context and identity_hash, and optionally initiator,
+--                    source_system, reason, tags, bypass_steps, requested_at
+-- Returns one row a request, in order: its position from 0, the task, and whether it was created now. A
+-- request whose identity_hash is taken names the task that has it and creates nothing.
+-- A task without a step that could ever run settles at once.
+create or replace function tasker.submit_tasks(p_definition_id bigint, p_requests jsonb, p_now timestamptz default null)
+returns table ("position" integer, task_id bigint, created boolean)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_definition tasker.task_definitions; v_live integer; v_ids bigint[]; v_bypass_tasks bigint[]; v_bypass_steps bigint[]; v_by text[];
+begin
+  select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id;
+  if not found then
+    raise exception 'there is no definition %', p_definition_id using errcode = 'no_data_found', hint = 'Register it with tasker.register_definition.';
+  end if;
+  select count(*) into v_live from tasker.definition_steps d
+  where d.definition_id = p_definition_id and tasker.is_claimable('pending', d.total_parents, 0, d.default_retry_limit, d.default_retryable, null);
+
+  with r as (
+    select r.place, r.request from jsonb_array_elements(p_requests) with ordinality r (request, place)),
+  t as (
+    insert into tasker.tasks (
+      named_task_id, definition_id, live_steps, fail_fast, requested_at, created_at, identity_hash, initiator, source_system, reason,
+      bypass_steps, tags, context)
+    select v_definition.named_task_id, p_definition_id, v_live, v_definition.failure_policy = 'fail_fast',
+      coalesce((r.request ->> 'requested_at')::timestamptz, v_now), v_now, r.request ->> 'identity_hash',
+      coalesce(r.request ->> 'initiator', 'unknown'), coalesce(r.request ->> 'source_system', 'unknown'), coalesce(r.request ->> 'reason', 'unknown'),
+      coalesce((select array_agg(b) from jsonb_array_elements_text(r.request -> 'bypass_steps') b), '{}'),
+      coalesce((select array_agg(g) from jsonb_array_elements_text(r.request -> 'tags') g), '{}'), r.request -> 'context'
+    from r order by r.place
+    on conflict (identity_hash) do nothing
+    returning tasks.task_id),
+  s as (
+    insert into tasker.workflow_steps (
+      task_id, named_step_id, queue_id, created_at, pending_parents, total_parents, retry_limit, retryable, skippable, priority, available_at)
+    select t.task_id, d.named_step_id, d.queue_id, v_now, d.total_parents, d.total_parents, d.default_retry_limit, d.default_retryable, d.skippable, d.priority,
+      case when tasker.is_claimable('pending', d.total_parents, 0, d.default_retry_limit, d.default_retryable, null) then v_now end
+    from t cross join tasker.definition_steps d where d.definition_id = p_definition_id
+    order by t.task_id, d.position
+    returning workflow_steps.task_id, workflow_steps.workflow_step_id, workflow_steps.named_step_id),
+  e as (
+    insert into tasker.workflow_step_edges (task_id, from_step_id, to_step_id, created_at)
+    select p.task_id, p.workflow_step_id, c.workflow_step_id, v_now
+    from tasker.definition_edges d
+    join s p on p.named_step_id = d.from_named_step_id
+    join s c on c.named_step_id = d.to_named_step_id and c.task_id = p.task_id
+    where d.definition_id = p_definition_id)
+  select coalesce(array_agg(t.task_id), '{}') into v_ids from t;
+
+  if v_live = 0 and cardinality(v_ids) > 0 then
+    perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);
+  end if;
+
+  if exists (select from jsonb_array_elements(p_requests) r where jsonb_array_length(coalesce(r -> 'bypass_steps', '[]')) > 0) then
+    if exists (
+      select from tasker.tasks t cross join unnest(t.bypass_steps) b (name)
+      where t.task_id = any (v_ids) and not exists (
+        select from tasker.workflow_steps s join tasker.named_steps n on n.named_step_id = s.named_step_id
+        where s.task_id = t.task_id and n.name = b.name and s.skippable)) then
+      raise exception 'bypass_steps names a step that the workflow does not have or that is not skippable' using errcode = 'invalid_parameter_value',
+        hint = 'Mark the step skippable in the definition.';
+    end if;
+    select array_agg(s.task_id), array_agg(s.workflow_step_id), array_agg(t.initiator) into v_bypass_tasks, v_bypass_steps, v_by
+    from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id
+    join tasker.named_steps n on n.named_step_id = s.named_step_id
+    where t.task_id = any (v_ids) and n.name = any (t.bypass_steps);
+    perform tasker.resolve_steps(v_bypass_tasks, v_bypass_steps, array_fill(null::jsonb, array[cardinality(v_bypass_steps)]),
+      coalesce(v_by[1], 'unknown'), 'skipped: named in bypass_steps', p_now);
+  end if;
+
+  return query
+  select (r.place - 1)::integer, t.task_id, t.task_id = any (v_ids) and r.place = min(r.place) over (partition by t.task_id)
+  from jsonb_array_elements(p_requests) with ordinality r (request, place)
+  join tasker.tasks t on t.identity_hash = r.request ->> 'identity_hash' order by r.place;
+end $$;
+comment on function tasker.submit_tasks(bigint, jsonb, timestamptz) is 'Creates tasks of one definition with all their steps and edges.';

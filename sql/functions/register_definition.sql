@@ -1,0 +1,58 @@
+-- Finds or writes a definition and all that it names: namespace, named task, outside systems, named steps,
+-- queues, steps and edges. A text that is there already is found by its hash; another text of the same
+-- version is a further row, and tasks keep the one that they started with.
+--   p_definition    as the engine validated it: namespace, name, version, description, failure_policy and
+--                   steps in an order in which parents stand first
+--   p_content_hash  SHA-256 of its canonical JSON, lowercase hex
+-- Returns the definition_id. Two sessions that register the same text at once get the same id.
+create or replace function tasker.register_definition(p_definition jsonb, p_content_hash text)
+returns bigint language plpgsql as $$
+declare v_namespace integer; v_named_task integer; v_definition bigint;
+begin
+  -- Find-or-create is insert-or-nothing and then read: a concurrent creator is waited for.
+  insert into tasker.task_namespaces (name) values (p_definition ->> 'namespace') on conflict (name) do nothing;
+  select task_namespace_id into v_namespace from tasker.task_namespaces where name = p_definition ->> 'namespace';
+  insert into tasker.named_tasks (task_namespace_id, name, version, description)
+  values (v_namespace, p_definition ->> 'name', p_definition ->> 'version', p_definition ->> 'description')
+  on conflict (task_namespace_id, name, version) do nothing;
+  select named_task_id into v_named_task from tasker.named_tasks
+  where task_namespace_id = v_namespace and name = p_definition ->> 'name' and version = p_definition ->> 'version';
+
+  insert into tasker.task_definitions (named_task_id, content_hash, definition, failure_policy)
+  values (v_named_task, p_content_hash, p_definition, coalesce(p_definition ->> 'failure_policy', 'drain'))
+  on conflict (named_task_id, content_hash) do nothing returning definition_id into v_definition;
+  if v_definition is null then
+    return (select definition_id from tasker.task_definitions where named_task_id = v_named_task and content_hash = p_content_hash);
+  end if;
+
+  insert into tasker.dependent_systems (name)
+  select distinct s ->> 'dependent_system' as name from jsonb_array_elements(p_definition -> 'steps') s order by 1
+  on conflict (name) do nothing;
+  insert into tasker.named_steps (dependent_system_id, name, description)
+  select d.dependent_system_id, s ->> 'name', s ->> 'description'
+  from jsonb_array_elements(p_definition -> 'steps') s join tasker.dependent_systems d on d.name = s ->> 'dependent_system'
+  order by 1, 2 on conflict (dependent_system_id, name) do nothing;
+  insert into tasker.queues (task_namespace_id, handler)
+  select distinct v_namespace, s ->> 'handler' as handler from jsonb_array_elements(p_definition -> 'steps') s order by 2
+  on conflict (task_namespace_id, handler) do nothing;
+
+  insert into tasker.definition_steps (
+    definition_id, named_step_id, queue_id, position, default_retryable, default_retry_limit, skippable, priority, total_parents)
+  select v_definition, n.named_step_id, q.queue_id, s.place - 1, (s.step ->> 'retryable')::boolean,
+    coalesce((s.step ->> 'retry_limit')::integer, 3), (s.step ->> 'skippable')::boolean, (s.step ->> 'priority')::smallint,
+    jsonb_array_length(s.step -> 'depends_on')
+  from jsonb_array_elements(p_definition -> 'steps') with ordinality s (step, place)
+  join tasker.dependent_systems d on d.name = s.step ->> 'dependent_system'
+  join tasker.named_steps n on n.dependent_system_id = d.dependent_system_id and n.name = s.step ->> 'name'
+  join tasker.queues q on q.task_namespace_id = v_namespace and q.handler = s.step ->> 'handler';
+  insert into tasker.definition_edges (definition_id, from_named_step_id, to_named_step_id)
+  select v_definition, p.named_step_id, c.named_step_id
+  from jsonb_array_elements(p_definition -> 'steps') s
+  cross join jsonb_array_elements_text(s -> 'depends_on') parent (name)
+  join (tasker.definition_steps c join tasker.named_steps cn on cn.named_step_id = c.named_step_id)
+    on c.definition_id = v_definition and cn.name = s ->> 'name'
+  join (tasker.definition_steps p join tasker.named_steps pn on pn.named_step_id = p.named_step_id)
+    on p.definition_id = v_definition and pn.name = parent.name;
+  return v_definition;
+end $$;
+comment on function tasker.register_definition(jsonb, text) is 'Finds or writes a definition and all that it names.';
