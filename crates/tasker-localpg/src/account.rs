@@ -1,9 +1,9 @@
 //! The user that server processes run as. PostgreSQL refuses to run as root, so as root it is the
 //! system's `postgres`, else `nobody`; anyone else runs it as themselves.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -70,6 +70,22 @@ impl RunAs {
             RunAs(Some(account)) => &account.name,
             RunAs(None) => "this user",
         }
+    }
+}
+
+/// Makes the folder and those above it. As root, the user that runs the server must be able to
+/// enter the new ones, whatever our umask says.
+pub(crate) fn create_public(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        create_public(parent)?;
+    }
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Ok(()) if RunAs::is_root() => fs::set_permissions(dir, Permissions::from_mode(0o755)),
+        made => made,
     }
 }
 

@@ -30,11 +30,18 @@ impl Tools<'_> {
         if output.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty());
-        let said = last.map_or_else(|| output.status.to_string(), redact_url);
-        Err(format!("{name}: {said}"))
+        let said = last_lines(&String::from_utf8_lossy(&output.stderr));
+        Err(match said.is_empty() {
+            true => format!("{name}: {}", output.status),
+            false => format!("{name}: {}", redact_url(&said)),
+        })
     }
+}
+
+/// The end of what a tool said, on one line: the cause tends to stand some lines above the last.
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    lines[lines.len().saturating_sub(5)..].join(" / ")
 }
 
 /// The client's name for a progress line.

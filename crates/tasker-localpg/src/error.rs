@@ -136,6 +136,18 @@ pub enum FetchError {
         /// The processor, as [`std::env::consts::ARCH`] names it.
         arch: String,
     },
+    /// The user that will run the server cannot reach the cache.
+    #[error(
+        "the cache {} cannot be entered by {user}, who runs the server because root may not; set \
+         TASKER_CACHE_DIR to a folder outside root's home",
+        dir.display()
+    )]
+    NotTraversable {
+        /// The cache.
+        dir: PathBuf,
+        /// The user's name.
+        user: String,
+    },
     /// None of the package clients could download it.
     #[error(
         "could not download a PostgreSQL server ({}); install one (`apt-get install postgresql` \

@@ -1,14 +1,13 @@
 //! Fetches a server into the cache: download, compare the checksum, unpack beside, try, rename.
 //! A copy is therefore either absent or complete. Start at [`Fetch::run`].
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::account::RunAs;
+use crate::account::{RunAs, create_public};
 use crate::binaries::ServerBinaries;
 use crate::download::{Tools, client_name, download};
 use crate::environment::Environment;
@@ -69,7 +68,7 @@ impl Fetch {
         if packages.is_empty() {
             return Err(FetchError::NoPackage { os: self.os.clone(), arch: self.arch.clone() });
         }
-        make_public_dir(&self.cache_dir)?;
+        self.prepare_cache()?;
         let _lock = lock(&self.cache_dir)?;
         clear_staging(&self.cache_dir);
         if let Some(found) = self.cached(&packages) {
@@ -83,6 +82,19 @@ impl Fetch {
             }
         }
         Err(FetchError::Download { tried })
+    }
+
+    /// Looks before the download whether the server could be run from here at all.
+    fn prepare_cache(&self) -> Result<(), FetchError> {
+        make_public(&self.cache_dir)?;
+        match RunAs::current() {
+            Ok(run_as) if !run_as.can_enter(&self.cache_dir) => Err(FetchError::NotTraversable {
+                dir: self.cache_dir.clone(),
+                user: run_as.name().to_owned(),
+            }),
+            // Without a user to run it, the server is refused below, with the reason.
+            _ => Ok(()),
+        }
     }
 
     fn cached(&self, packages: &[Package]) -> Option<ServerBinaries> {
@@ -159,8 +171,8 @@ struct Staging(PathBuf);
 impl Staging {
     fn new(cache: &Path) -> Result<Staging, FetchError> {
         let staging = Staging(cache.join(format!("{STAGING}{}", std::process::id())));
-        make_public_dir(&staging.download())?;
-        make_public_dir(&staging.unpacked())?;
+        make_public(&staging.download())?;
+        make_public(&staging.unpacked())?;
         Ok(staging)
     }
 
@@ -196,19 +208,6 @@ fn lock(cache: &Path) -> Result<File, FetchError> {
     Ok(file)
 }
 
-/// Makes the folder and those above it. Where the server will run as another user, that user must
-/// be able to enter the new ones whatever our umask says.
-fn make_public_dir(dir: &Path) -> Result<(), FetchError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = dir.parent() {
-        make_public_dir(parent)?;
-    }
-    match fs::create_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Ok(()) if RunAs::is_root() => fs::set_permissions(dir, Permissions::from_mode(0o755)),
-        made => made,
-    }
-    .map_err(FetchError::io("create", dir))
+fn make_public(dir: &Path) -> Result<(), FetchError> {
+    create_public(dir).map_err(FetchError::io("create", dir))
 }

@@ -4,6 +4,7 @@
 # arguments  role (start, attach), kind (shared, alone), program folder, cluster directory
 # stdin      a pipe that the user holds: "stop" or "leave"; its end means that the user has died
 # stdout     "up", or "create" or "start" for the step that failed
+PATH=$PATH:/usr/bin:/bin
 role=$1 kind=$2 bin=$3 dir=$4
 
 create() {
@@ -17,10 +18,12 @@ create() {
         mv "$dir/data.new" "$dir/data"
 }
 
-start() {
-    [ -f "$dir/log" ] && mv -f "$dir/log" "$dir/log.old"
-    "$bin/pg_ctl" start -s -w -t 60 -D "$dir/data" -l "$dir/log"
-}
+# In a subshell with relative names: pg_ctl puts them into a shell command, in double quotes only.
+start() (
+    cd "$dir" || exit 1
+    [ -f log ] && mv -f log log.old
+    "$bin/pg_ctl" start -s -w -t 60 -D data -l log
+)
 
 stop() {
     mode=fast

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::account::RunAs;
+use crate::account::{RunAs, create_public};
 use crate::environment::absolute;
 use crate::error::LocalPgError;
 use crate::options::{ClusterOptions, Durability};
@@ -44,7 +44,7 @@ impl Home {
     pub(crate) fn kept(dir: &Path, run_as: &RunAs) -> Result<Home, LocalPgError> {
         let home = Home::at(dir)?;
         let parent = home.0.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(parent).map_err(|e| LocalPgError::io("create", parent, e))?;
+        create_public(parent).map_err(|e| LocalPgError::io("create", parent, e))?;
         match DirBuilder::new().mode(0o700).create(&home.0) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(LocalPgError::io("create", &home.0, e)),
             _ => home.hand_over(run_as),
