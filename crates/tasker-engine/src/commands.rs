@@ -1,0 +1,312 @@
+//! The set-based commands of the database, one function each, bound with their columns.
+//!
+//! Each is one round trip and atomic; each names the expected old state and, where a claim is reported, its
+//! fencing token. Run them outside a transaction, or inside one of isolation level read committed. Times
+//! are the database's unless `now` moves the clock.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde::Serialize;
+use serde_json::Value;
+use tasker_model::{DefinitionId, FailureKind, StepId, TaskId, TaskState, WorkerId};
+
+use crate::functions::{
+    ancestor_results, cancel_tasks, claim_steps, complete_steps, fail_steps, register_worker, release_steps, resolve_steps,
+    retry_steps, retry_tasks, submit_tasks,
+};
+
+/// What names one claim: the step and its fencing token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The task.
+    pub task_id: TaskId,
+    /// The step.
+    pub step_id: StepId,
+    /// The step's `seq` right after the claim. A report with another one is refused.
+    pub token: i32,
+}
+
+/// A claimed step with all that its handler needs.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct ClaimedStep {
+    /// The task.
+    pub task_id: TaskId,
+    /// The step.
+    pub step_id: StepId,
+    /// Its fencing token.
+    pub token: i32,
+    /// This attempt, counted from 1.
+    pub attempt: i32,
+    /// Raised by an operator's retry or reset.
+    pub generation: i32,
+    /// The definition that the task keeps.
+    pub definition_id: DefinitionId,
+    /// The step's name.
+    pub step_name: String,
+    /// The task's context.
+    pub context: Value,
+    /// An object: results of the parents by name.
+    pub parent_results: Value,
+    /// The instant of the claim.
+    pub claimed_at: DateTime<Utc>,
+}
+
+impl ClaimedStep {
+    /// What names it in a report.
+    pub fn claim(&self) -> Claim {
+        Claim { task_id: self.task_id, step_id: self.step_id, token: self.token }
+    }
+}
+
+/// An attempt that failed, as it is reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedAttempt {
+    /// The claim.
+    pub claim: Claim,
+    /// How it failed.
+    pub kind: FailureKind,
+    /// The wait before the next attempt, milliseconds.
+    pub delay_ms: i64,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// What a report or a release changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Steps whose report was accepted. A report whose step is not here no longer held its claim.
+    pub accepted: Vec<StepId>,
+    /// Of those, the failed ones that no attempt will follow.
+    pub dead: Vec<StepId>,
+    /// Children that became available.
+    pub ready: Vec<StepId>,
+    /// Tasks that settled, with the state that they came to.
+    pub settled: Vec<(TaskId, TaskState)>,
+}
+
+impl Changes {
+    fn from_rows(rows: Vec<(String, i64, Option<i64>)>) -> Self {
+        let mut changes = Self::default();
+        for (kind, task, step) in rows {
+            match (kind.as_str(), step.map(StepId)) {
+                ("ready", Some(step)) => changes.ready.push(step),
+                ("dead", Some(step)) => {
+                    changes.accepted.push(step);
+                    changes.dead.push(step);
+                }
+                (_, Some(step)) => changes.accepted.push(step),
+                (state, None) => changes.settled.extend(state.parse().ok().map(|s| (TaskId(task), s))),
+            }
+        }
+        changes
+    }
+
+    /// Adds what another report changed.
+    pub fn extend(&mut self, other: Self) {
+        self.accepted.extend(other.accepted);
+        self.dead.extend(other.dead);
+        self.ready.extend(other.ready);
+        self.settled.extend(other.settled);
+    }
+}
+
+/// Claims up to `limit` steps for a living worker; none for one whose lease ran out. Takes back steps of
+/// dead workers first. SQL function `tasker.claim_steps`.
+pub fn claim(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    limit: i32,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<ClaimedStep>> {
+    claim_steps(worker.0, limit, now).load(conn)
+}
+
+fn split(claims: impl Iterator<Item = Claim>) -> (Vec<i64>, Vec<i64>, Vec<i32>) {
+    let mut columns = (vec![], vec![], vec![]);
+    for c in claims {
+        columns.0.push(c.task_id.0);
+        columns.1.push(c.step_id.0);
+        columns.2.push(c.token);
+    }
+    columns
+}
+
+/// Reports attempts that succeeded. SQL function `tasker.complete_steps`.
+pub fn complete(
+    conn: &mut PgConnection,
+    reports: &[(Claim, Value)],
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Changes> {
+    if reports.is_empty() {
+        return Ok(Changes::default());
+    }
+    let (tasks, steps, tokens) = split(reports.iter().map(|(c, _)| *c));
+    let results: Vec<&Value> = reports.iter().map(|(_, v)| v).collect();
+    complete_steps(tasks, steps, tokens, results, now).load(conn).map(Changes::from_rows)
+}
+
+/// Reports attempts that failed. SQL function `tasker.fail_steps`.
+pub fn fail(conn: &mut PgConnection, reports: &[FailedAttempt], now: Option<DateTime<Utc>>) -> QueryResult<Changes> {
+    if reports.is_empty() {
+        return Ok(Changes::default());
+    }
+    let (tasks, steps, tokens) = split(reports.iter().map(|r| r.claim));
+    let kinds: Vec<_> = reports.iter().map(|r| r.kind.as_str()).collect();
+    let delays: Vec<_> = reports.iter().map(|r| r.delay_ms).collect();
+    let messages: Vec<_> = reports.iter().map(|r| r.message.as_str()).collect();
+    fail_steps(tasks, steps, tokens, kinds, delays, messages, now).load(conn).map(Changes::from_rows)
+}
+
+/// Gives claims back unrun, with their attempt. SQL function `tasker.release_steps`.
+pub fn release(
+    conn: &mut PgConnection,
+    claims: &[Claim],
+    reason: Option<&str>,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Changes> {
+    if claims.is_empty() {
+        return Ok(Changes::default());
+    }
+    let (tasks, steps, tokens) = split(claims.iter().copied());
+    release_steps(tasks, steps, tokens, reason, now).load(conn).map(Changes::from_rows)
+}
+
+/// Which of these claims are no longer held. SQL function `tasker.lost_claims`.
+pub fn lost(conn: &mut PgConnection, claims: &[Claim]) -> QueryResult<Vec<StepId>> {
+    let (tasks, steps, tokens) = split(claims.iter().copied());
+    let ids: Vec<i64> = diesel::select(crate::functions::lost_claims(tasks, steps, tokens)).load(conn)?;
+    Ok(ids.into_iter().map(StepId).collect())
+}
+
+/// Results of all ancestors of these steps, an object by name each. SQL function
+/// `tasker.ancestor_results`.
+pub fn ancestors(conn: &mut PgConnection, steps: &[(TaskId, StepId)]) -> QueryResult<Vec<(StepId, Value)>> {
+    let (tasks, steps): (Vec<_>, Vec<_>) = steps.iter().map(|(t, s)| (t.0, s.0)).unzip();
+    let rows: Vec<(i64, Value)> = ancestor_results(tasks, steps).load(conn)?;
+    Ok(rows.into_iter().map(|(s, v)| (StepId(s), v)).collect())
+}
+
+/// Registers an incarnation. Returns its id and the end of its first lease. SQL function
+/// `tasker.register_worker`.
+pub fn register(
+    conn: &mut PgConnection,
+    name: &str,
+    namespaces: Option<&[String]>,
+    handlers: &[String],
+    lease_ms: i32,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<(WorkerId, DateTime<Utc>)> {
+    let namespaces = namespaces.map(<[_]>::to_vec);
+    register_worker(name, namespaces, handlers.to_vec(), lease_ms, now).get_result(conn)
+}
+
+/// Renews a lease; `None` means that the incarnation is over. SQL function `tasker.renew_lease`.
+pub fn renew(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    diesel::select(crate::functions::renew_lease(worker.0, now)).get_result(conn)
+}
+
+/// Signs an incarnation off; whether it was alive. SQL function `tasker.end_worker`.
+pub fn end_worker(conn: &mut PgConnection, worker: WorkerId, now: Option<DateTime<Utc>>) -> QueryResult<bool> {
+    diesel::select(crate::functions::end_worker(worker.0, now)).get_result(conn)
+}
+
+/// When the next step becomes claimable for a worker. SQL function `tasker.next_due_at`.
+pub fn next_due_at(conn: &mut PgConnection, worker: WorkerId) -> QueryResult<Option<DateTime<Utc>>> {
+    diesel::select(crate::functions::next_due_at(worker.0)).get_result(conn)
+}
+
+/// Finds or writes a definition. SQL function `tasker.register_definition`.
+pub fn register_definition(conn: &mut PgConnection, definition: &Value, hash: &str) -> QueryResult<DefinitionId> {
+    diesel::select(crate::functions::register_definition(definition, hash)).get_result(conn).map(DefinitionId)
+}
+
+/// Creates tasks; (position, task, created now) each. SQL function `tasker.submit_tasks`.
+pub fn submit(
+    conn: &mut PgConnection,
+    definition: DefinitionId,
+    requests: &Value,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<(i32, TaskId, bool)>> {
+    submit_tasks(definition.0, requests, now).load(conn)
+}
+
+/// What became of one task of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Queryable)]
+pub struct TaskOutcome {
+    /// The task.
+    pub task_id: TaskId,
+    /// `cancelled`, `already_cancelled`, `retried`, `refused` or `not_found`.
+    pub outcome: String,
+    /// The task's state now, or the one that forbids the operation.
+    pub state: Option<String>,
+}
+
+/// What became of one step of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Queryable)]
+pub struct StepOutcome {
+    /// `resolved`, `already_resolved`, `retried`, `refused`, `not_found`; `task` for a task that changed.
+    pub outcome: String,
+    /// The task.
+    pub task_id: TaskId,
+    /// The step; `None` in a row about the task.
+    pub step_id: Option<StepId>,
+    /// The state now, or the one that forbids the operation.
+    pub state: Option<String>,
+}
+
+/// Cancels tasks with their unfinished steps. SQL function `tasker.cancel_tasks`.
+pub fn cancel(
+    conn: &mut PgConnection,
+    tasks: &[TaskId],
+    actor: &str,
+    reason: Option<&str>,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<TaskOutcome>> {
+    let ids: Vec<_> = tasks.iter().map(|t| t.0).collect();
+    cancel_tasks(ids, actor, reason, now).load(conn)
+}
+
+/// Retries every failed and cancelled step of tasks in error or cancelled. SQL function
+/// `tasker.retry_tasks`.
+pub fn retry(
+    conn: &mut PgConnection,
+    tasks: &[TaskId],
+    actor: &str,
+    reason: Option<&str>,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<TaskOutcome>> {
+    use retry_tasks as r;
+    let ids: Vec<_> = tasks.iter().map(|t| t.0).collect();
+    retry_tasks(ids, actor, reason, now).select((r::task_id, r::outcome, r::state)).load(conn)
+}
+
+/// Retries single steps in error or cancelled. SQL function `tasker.retry_steps`.
+pub fn retry_single(
+    conn: &mut PgConnection,
+    steps: &[(TaskId, StepId)],
+    actor: &str,
+    reason: Option<&str>,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<StepOutcome>> {
+    let (tasks, steps): (Vec<_>, Vec<_>) = steps.iter().map(|(t, s)| (t.0, s.0)).unzip();
+    retry_steps(tasks, steps, actor, reason, now).load(conn)
+}
+
+/// Resolves steps that are pending or in error, with a result each or none. SQL function
+/// `tasker.resolve_steps`.
+pub fn resolve(
+    conn: &mut PgConnection,
+    steps: &[(TaskId, StepId, Option<Value>)],
+    actor: &str,
+    reason: Option<&str>,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<StepOutcome>> {
+    let tasks: Vec<_> = steps.iter().map(|s| s.0.0).collect();
+    let ids: Vec<_> = steps.iter().map(|s| s.1.0).collect();
+    let results: Vec<Option<&Value>> = steps.iter().map(|s| s.2.as_ref()).collect();
+    resolve_steps(tasks, ids, results, actor, reason, now).load(conn)
+}

@@ -1,0 +1,97 @@
+//! Declarations of the SQL functions that [`commands`](crate::commands) calls.
+
+#![expect(missing_docs, reason = "columns and arguments are documented in sql/functions, one file each")]
+
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use tasker_readiness::table_function;
+
+table_function! {
+    fn claim_steps(p_worker_id: BigInt, p_limit: Integer, p_now: Nullable<Timestamptz>) -> (workflow_step_id) {
+        task_id -> BigInt, workflow_step_id -> BigInt, token -> Integer, attempt -> Integer, generation -> Integer,
+        definition_id -> BigInt, step_name -> Text, context -> Jsonb, parent_results -> Jsonb, claimed_at -> Timestamptz,
+    }
+}
+
+table_function! {
+    fn complete_steps(
+        p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>, p_results: Array<Jsonb>,
+        p_now: Nullable<Timestamptz>,
+    ) -> (kind) { kind -> Text, task_id -> BigInt, workflow_step_id -> Nullable<BigInt>, }
+}
+
+table_function! {
+    fn fail_steps(
+        p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>, p_kinds: Array<Text>,
+        p_delays_ms: Array<BigInt>, p_messages: Array<Text>, p_now: Nullable<Timestamptz>,
+    ) -> (kind) { kind -> Text, task_id -> BigInt, workflow_step_id -> Nullable<BigInt>, }
+}
+
+table_function! {
+    fn release_steps(
+        p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>, p_reason: Nullable<Text>,
+        p_now: Nullable<Timestamptz>,
+    ) -> (kind) { kind -> Text, task_id -> BigInt, workflow_step_id -> Nullable<BigInt>, }
+}
+
+table_function! {
+    fn ancestor_results(p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>) -> (workflow_step_id) {
+        workflow_step_id -> BigInt, results -> Jsonb,
+    }
+}
+
+table_function! {
+    fn register_worker(
+        p_name: Text, p_namespaces: Nullable<Array<Text>>, p_handlers: Array<Text>, p_lease_ms: Integer,
+        p_now: Nullable<Timestamptz>,
+    ) -> (worker_id) { worker_id -> BigInt, lease_until -> Timestamptz, }
+}
+
+table_function! {
+    fn submit_tasks(p_definition_id: BigInt, p_requests: Jsonb, p_now: Nullable<Timestamptz>) -> (position) {
+        position -> Integer, task_id -> BigInt, created -> Bool,
+    }
+}
+
+table_function! {
+    fn cancel_tasks(p_task_ids: Array<BigInt>, p_actor: Text, p_reason: Nullable<Text>, p_now: Nullable<Timestamptz>) -> (task_id) {
+        task_id -> BigInt, outcome -> Text, state -> Nullable<Text>,
+    }
+}
+
+table_function! {
+    fn retry_tasks(p_task_ids: Array<BigInt>, p_actor: Text, p_reason: Nullable<Text>, p_now: Nullable<Timestamptz>) -> (task_id) {
+        task_id -> BigInt, outcome -> Text, state -> Nullable<Text>, retried_steps -> Integer,
+    }
+}
+
+table_function! {
+    fn retry_steps(
+        p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_actor: Text, p_reason: Nullable<Text>,
+        p_now: Nullable<Timestamptz>,
+    ) -> (outcome) {
+        outcome -> Text, task_id -> BigInt, workflow_step_id -> Nullable<BigInt>, state -> Nullable<Text>,
+    }
+}
+
+table_function! {
+    fn resolve_steps(
+        p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_results: Array<Nullable<Jsonb>>, p_actor: Text,
+        p_reason: Nullable<Text>, p_now: Nullable<Timestamptz>,
+    ) -> (outcome) {
+        outcome -> Text, task_id -> BigInt, workflow_step_id -> Nullable<BigInt>, state -> Nullable<Text>,
+    }
+}
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    #[sql_name = "tasker.lost_claims"]
+    fn lost_claims(p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>) -> BigInt;
+    #[sql_name = "tasker.renew_lease"]
+    fn renew_lease(p_worker_id: BigInt, p_now: Nullable<Timestamptz>) -> Nullable<Timestamptz>;
+    #[sql_name = "tasker.end_worker"]
+    fn end_worker(p_worker_id: BigInt, p_now: Nullable<Timestamptz>) -> Bool;
+    #[sql_name = "tasker.next_due_at"]
+    fn next_due_at(p_worker_id: BigInt) -> Nullable<Timestamptz>;
+    #[sql_name = "tasker.register_definition"]
+    fn register_definition(p_definition: Jsonb, p_content_hash: Text) -> BigInt;
+}
