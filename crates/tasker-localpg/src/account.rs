@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,10 +49,18 @@ impl RunAs {
         command
     }
 
-    /// Gives the file or folder to this user.
+    /// Gives the folder to this user.
     pub(crate) fn own(&self, path: &Path) -> io::Result<()> {
         match self {
             RunAs(Some(account)) => chown(path, Some(account.uid), Some(account.gid)),
+            RunAs(None) => Ok(()),
+        }
+    }
+
+    /// Gives the open file to this user.
+    pub(crate) fn own_file(&self, file: &fs::File) -> io::Result<()> {
+        match self {
+            RunAs(Some(account)) => fchown(file, Some(account.uid), Some(account.gid)),
             RunAs(None) => Ok(()),
         }
     }

@@ -58,9 +58,8 @@ impl Cluster {
         options: &ClusterOptions,
         run_as: RunAs,
     ) -> Result<Cluster, LocalPgError> {
-        let started = home
-            .write_settings(options)
-            .and_then(|()| Guardian::spawn(Role::Start, Durability::ThrowAway, binaries, &home, &run_as));
+        let role = Role::Start(home.settings(options));
+        let started = Guardian::spawn(&role, None, binaries, &home, &run_as);
         let guardian = started.inspect_err(|_| {
             let _ = fs::remove_dir_all(home.dir());
         })?;
@@ -81,23 +80,19 @@ impl Cluster {
     ) -> Result<Cluster, LocalPgError> {
         let gate = Gate::enter(&home, &run_as)?;
         let share = Share::take(&home, &run_as, &gate)?;
-        let role = match server::is_running(binaries, &home, &run_as)? {
-            true => Role::Attach,
-            false => Role::Start,
+        let role = if server::is_running(binaries, &home, &run_as)? {
+            server::wait_until_ready(&home)?;
+            Role::Attach
+        } else {
+            same_version(&home, binaries)?;
+            Role::Start(home.settings(options))
         };
-        match role {
-            Role::Attach => server::wait_until_ready(&home)?,
-            Role::Start => {
-                same_version(&home, binaries)?;
-                home.write_settings(options)?;
-            }
-        }
-        let guardian = Guardian::spawn(role, Durability::Durable, binaries, &home, &run_as)?;
+        let guardian = Guardian::spawn(&role, Some(&gate), binaries, &home, &run_as)?;
         Ok(Cluster {
             home,
             binaries: binaries.clone(),
             run_as,
-            started: role == Role::Start,
+            started: role != Role::Attach,
             held: Some(Held::Shared(guardian, share)),
         })
     }

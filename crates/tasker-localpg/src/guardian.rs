@@ -14,14 +14,14 @@ use crate::account::RunAs;
 use crate::binaries::ServerBinaries;
 use crate::error::LocalPgError;
 use crate::home::Home;
-use crate::options::Durability;
+use crate::locks::Gate;
 use crate::server;
 
 /// What the guardian does first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Creates the cluster if it is new, and starts its server.
-    Start,
+    /// Creates the cluster if it is new, and starts its server with these settings.
+    Start(String),
     /// Only watches: the server is up.
     Attach,
 }
@@ -31,10 +31,11 @@ pub(crate) enum Role {
 pub(crate) struct Guardian(Child);
 
 impl Guardian {
-    /// Returns once the server is up.
+    /// Returns once the server is up. A cluster that can have other users is guarded from inside
+    /// the gate, and the gate stays shut until the server is up, even if we die before that.
     pub(crate) fn spawn(
-        role: Role,
-        durability: Durability,
+        role: &Role,
+        gate: Option<&Gate>,
         binaries: &ServerBinaries,
         home: &Home,
         run_as: &RunAs,
@@ -43,13 +44,14 @@ impl Guardian {
         let child = run_as
             .command(sh)
             .args(["-c", include_str!("guardian.sh"), "tasker-guardian"])
-            .args([role.word(), kind(durability)])
+            .args([role.word(), kind(gate)])
             .args([binaries.bindir(), home.dir()])
+            .arg(role.settings())
             // The terminal's Ctrl-C goes to our process group and must not end the guardian.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(gate.map_or_else(Stdio::null, Gate::held_by_child))
             .spawn()
             .map_err(|e| LocalPgError::io("run", sh, e))?;
         let mut guardian = Guardian(child);
@@ -91,18 +93,25 @@ impl Guardian {
 }
 
 impl Role {
-    fn word(self) -> &'static str {
+    fn word(&self) -> &'static str {
         match self {
-            Role::Start => "start",
+            Role::Start(_) => "start",
             Role::Attach => "attach",
+        }
+    }
+
+    fn settings(&self) -> &str {
+        match self {
+            Role::Start(settings) => settings,
+            Role::Attach => "",
         }
     }
 }
 
-fn kind(durability: Durability) -> &'static str {
-    match durability {
-        Durability::Durable => "shared",
-        Durability::ThrowAway => "alone",
+fn kind(gate: Option<&Gate>) -> &'static str {
+    match gate {
+        Some(_) => "shared",
+        None => "alone",
     }
 }
 

@@ -1,11 +1,13 @@
 # The life of a private server, as one of its users sees it: bring it up, wait for that user to
 # leave or die, and stop the server if nobody else needs it. It runs in a process group of its own.
 #
-# arguments  role (start, attach), kind (shared, alone), program folder, cluster directory
+# arguments  role (start, attach), kind (shared, alone), program folder, cluster directory,
+#            text of the settings file (start only)
 # stdin      a pipe that the user holds: "stop" or "leave"; its end means that the user has died
+# stderr     start.lock, held by the user: it stays locked until we let go of it as well
 # stdout     "up", or "create" or "start" for the step that failed
 PATH=$PATH:/usr/bin:/bin
-role=$1 kind=$2 bin=$3 dir=$4
+role=$1 kind=$2 bin=$3 dir=$4 settings=$5
 
 create() {
     [ -f "$dir/data/PG_VERSION" ] && return
@@ -20,7 +22,7 @@ create() {
 
 # In a subshell with relative names: pg_ctl puts them into a shell command, in double quotes only.
 start() (
-    cd "$dir" || exit 1
+    cd "$dir" && printf '%s' "$settings" >tasker.conf || exit 1
     [ -f log ] && mv -f log log.old
     "$bin/pg_ctl" start -s -w -t 60 -D data -l log
 )
@@ -37,7 +39,7 @@ lock() {
     if command -v flock; then
         flock ${2:+-n} "$1"
     elif command -v perl; then
-        perl -e 'open F, ">>&=$ARGV[0]" and flock F, @ARGV > 1 ? 6 : 2 or exit 1' "$@"
+        perl -e 'open F, "<&=$ARGV[0]" and flock F, @ARGV > 1 ? 6 : 2 or exit 1' "$@"
     else
         python3 -c 'import fcntl, sys; fcntl.flock(int(sys.argv[1]), 6 if sys.argv[2:] else 2)' "$@"
     fi
@@ -54,7 +56,8 @@ fail() {
 
 if [ "$role" = start ]; then
     create >"$dir/start.log" 2>&1 </dev/null || fail create
-    start >"$dir/start.log" 2>&1 </dev/null || fail start
+    # A server that was too slow to be ready is up all the same.
+    start >"$dir/start.log" 2>&1 </dev/null || { stop >/dev/null 2>&1; fail start; }
 fi
 # Not before, or the server would inherit it. PIPE: the user may have died while it was started.
 trap '' HUP INT TERM PIPE
@@ -66,7 +69,7 @@ read -r wish
 if [ "$wish" = leave ]; then
     exit 0
 elif [ "$kind" = shared ] && [ "$wish" != stop ]; then
-    exec 8>>"$dir/start.lock" 9>>"$dir/users.lock"
+    exec 8<"$dir/start.lock" 9<"$dir/users.lock"
     lock 8 && lock 9 now || exit 0
 fi
 stop

@@ -72,7 +72,7 @@ impl Home {
                 Err(e) => return Err(LocalPgError::io("create", &home.0, e)),
                 Ok(()) => {
                     return home.hand_over(run_as).inspect_err(|_| {
-                        let _ = fs::remove_dir(parent.join(home.0.file_name().unwrap_or_default()));
+                        let _ = fs::remove_dir(&home.0);
                     });
                 }
             }
@@ -112,13 +112,10 @@ impl Home {
         text.trim().parse().ok()
     }
 
-    /// Writes the settings that the next start reads.
-    pub(crate) fn write_settings(&self, options: &ClusterOptions) -> Result<(), LocalPgError> {
-        let file = self.0.join("tasker.conf");
-        let text = settings(&self.0, options);
-        fs::write(&file, text)
-            .and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o644)))
-            .map_err(|e| LocalPgError::io("write", &file, e))
+    /// The text of `tasker.conf`. The guardian writes it: we may be root, and root should not write
+    /// into a directory in which another user can place links.
+    pub(crate) fn settings(&self, options: &ClusterOptions) -> String {
+        settings(&self.0, options)
     }
 }
 

@@ -6,7 +6,9 @@
 //! nothing to prune. The guardian takes the same locks, as `flock(2)`.
 
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
+use std::process::Stdio;
 
 use crate::account::RunAs;
 use crate::error::LocalPgError;
@@ -15,7 +17,7 @@ use crate::home::Home;
 /// The exclusive lock around a change of who uses the server; released when dropped.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    _file: File,
+    file: File,
 }
 
 impl Gate {
@@ -23,7 +25,14 @@ impl Gate {
     pub(crate) fn enter(home: &Home, run_as: &RunAs) -> Result<Gate, LocalPgError> {
         let file = open(home, "start.lock", run_as)?;
         file.lock().map_err(|e| LocalPgError::io("lock", home.dir(), e))?;
-        Ok(Gate { _file: file })
+        Ok(Gate { file })
+    }
+
+    /// The locked file for a child's standard error: the gate then stays shut until both the child
+    /// and this process have closed it.
+    pub(crate) fn held_by_child(&self) -> Stdio {
+        // Out of descriptors, the child could not be started either.
+        self.file.try_clone().map_or_else(|_| Stdio::null(), Stdio::from)
     }
 }
 
@@ -48,13 +57,14 @@ impl Share {
     }
 }
 
+/// Opens the lock file, made on first use for the user that the guardian runs as. Its owner is set
+/// through the new file itself: a path could have become a link to something else.
 fn open(home: &Home, name: &str, run_as: &RunAs) -> Result<File, LocalPgError> {
     let path = home.dir().join(name);
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|file| run_as.own(&path).map(|()| file))
-        .map_err(|e| LocalPgError::io("open", &path, e))
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    match made {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => File::open(&path),
+        made => made.and_then(|file| run_as.own_file(&file).map(|()| file)),
+    }
+    .map_err(|e| LocalPgError::io("open", &path, e))
 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use support::{answers, eventually, folder, server};
-use tasker_localpg::{Cluster, ClusterOptions, Search, status};
+use tasker_localpg::{Cluster, ClusterOptions, status};
 
 const DURABLE: &str = "TASKER_LOCALPG_TEST_DURABLE";
 const THROW_AWAY: &str = "TASKER_LOCALPG_TEST_THROW_AWAY";
@@ -98,16 +98,13 @@ fn an_owner_killed_during_the_start_leaves_nothing() {
 
 #[test]
 fn a_durable_cluster_survives_all_but_its_last_user() {
-    if server().is_none() {
-        return;
-    }
+    let Some(binaries) = server() else { return };
     let parent = folder();
     let dir = parent.path().join("pg");
     let mut first = User::spawn(DURABLE, &dir);
     first.cluster();
     let mut second = User::spawn(DURABLE, &dir);
     second.cluster();
-    let binaries = Search::from_env().find().or_else(server).unwrap();
     let pid = status(&binaries, &dir).unwrap().pid;
     first.kill();
     // Who arrives passes the gate after the dead one's guardian did or before: both must do.
@@ -119,6 +116,24 @@ fn a_durable_cluster_survives_all_but_its_last_user() {
     second.kill();
     eventually("the server is stopped", || !status(&binaries, &dir).unwrap().is_running());
     assert!(dir.join("data/PG_VERSION").exists());
+}
+
+#[test]
+fn who_comes_after_an_owner_killed_during_the_start_gets_a_server() {
+    let Some(binaries) = server() else { return };
+    for pause_ms in [0, 100, 300, 600] {
+        let parent = folder();
+        let dir = parent.path().join("pg");
+        let owner = User::spawn(DURABLE, &dir);
+        eventually("the guardian is at work", || dir.join("start.log").exists());
+        thread::sleep(Duration::from_millis(pause_ms));
+        owner.kill();
+        let cluster = Cluster::start(&binaries, ClusterOptions::durable(&dir)).unwrap();
+        assert!(answers(&dir));
+        drop(cluster);
+        // The dead one's guardian may still have to find out that it was not the last.
+        eventually("the server is stopped", || !answers(&dir));
+    }
 }
 
 /// Lets the user who runs the server remove a directory from here, as in a temporary folder.
