@@ -2,14 +2,39 @@
 //!
 //! A [`WorkflowDefinition`] that exists is valid: names are unique, parents exist, there is no cycle
 //! and every bound is kept. What is stored, hashed, drawn and run is this value.
+//!
+//! Start at [`Workflow`] to write one in Rust, at `Template` to read one from YAML, at
+//! [`WorkflowParts`] to assemble one from data. The rules are in `validate`.
 
-use std::fmt;
+mod builder;
+mod canonical;
+mod context;
+mod dependencies;
+mod error;
+mod inline;
+mod json;
+mod order;
+mod suggest;
+mod validate;
+mod version;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use builder::{StepOptions, TypedWorkflow, Workflow};
+pub use canonical::{canonical_json, sha256_hex};
+pub use context::TypedContext;
+pub use dependencies::{Dependencies, OptionalHandle, StepHandle};
+pub use error::{DefinitionError, DefinitionErrors, NameFault};
+pub use inline::{InlineError, InlineRun};
+pub use json::{JsonError, JsonLimits, check_json};
+pub use version::{Version, VersionError};
+
 /// The most steps that one definition may have.
 pub const MAX_STEPS: usize = 5_000;
+
+/// The most edges that one definition may have: each is a row of every task.
+pub const MAX_EDGES: usize = 100_000;
 
 /// What happens to the rest of a task when one of its steps is dead: exhausted, permanently failed or
 /// cancelled.
@@ -24,36 +49,61 @@ pub enum FailurePolicy {
     FailFast,
 }
 
-/// A semantic version of three numbers, ordered as numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Version {
-    /// Incompatible changes.
-    pub major: u32,
-    /// Compatible additions.
-    pub minor: u32,
-    /// Compatible corrections.
-    pub patch: u32,
+/// What a [`WorkflowDefinition`] is made of, before it is checked. Its serde form is the stored form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkflowParts {
+    /// At most 64 characters; `default` if not said.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// At most 64 characters; unique with namespace and version.
+    pub name: String,
+    /// `0.1.0` if not said.
+    #[serde(default)]
+    pub version: Version,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What a dead step does to the rest.
+    #[serde(default)]
+    pub failure_policy: FailurePolicy,
+    /// JSON Schema (2020-12 unless it says otherwise) of the task's context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// In any order.
+    #[serde(default)]
+    pub steps: Vec<StepDefinition>,
 }
 
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+fn default_namespace() -> String {
+    "default".into()
+}
+
+impl WorkflowParts {
+    /// Namespace `default`, version 0.1.0, no steps.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            namespace: default_namespace(),
+            name: name.into(),
+            version: Version::default(),
+            description: None,
+            failure_policy: FailurePolicy::default(),
+            schema: None,
+            steps: Vec::new(),
+        }
     }
 }
 
 /// A workflow: what a task of it consists of. See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WorkflowParts")]
 pub struct WorkflowDefinition {
     namespace: String,
     name: String,
     version: Version,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    #[serde(default)]
     failure_policy: FailurePolicy,
-    /// JSON Schema (2020-12 unless it says otherwise) of the task's context.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<Value>,
     /// In an order in which every parent stands before its children.
     steps: Vec<StepDefinition>,
@@ -67,7 +117,8 @@ pub struct StepDefinition {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The name under which a worker has registered the handler; with the namespace it is the queue.
+    /// The name under which a worker has registered the handler, at most 256 characters; with the
+    /// namespace it is the queue.
     pub handler: String,
     /// What the handler reads, for example the URL of an `http` step. An object.
     pub handler_config: Value,
@@ -156,7 +207,35 @@ impl StepDefinition {
     }
 }
 
+impl TryFrom<WorkflowParts> for WorkflowDefinition {
+    type Error = DefinitionErrors;
+
+    fn try_from(parts: WorkflowParts) -> Result<Self, DefinitionErrors> {
+        Self::new(parts)
+    }
+}
+
 impl WorkflowDefinition {
+    /// Checks everything and puts the steps in an order in which every parent stands before its
+    /// children; among steps that are free to stand anywhere, the order of declaration is kept.
+    ///
+    /// # Errors
+    /// Every problem at once, each a sentence that names the step concerned.
+    pub fn new(parts: WorkflowParts) -> Result<Self, DefinitionErrors> {
+        let order = validate::check(&parts)?;
+        let WorkflowParts { namespace, name, version, description, failure_policy, schema, steps } = parts;
+        let steps = order::permute(steps, &order);
+        Ok(Self { namespace, name, version, description, failure_policy, schema, steps })
+    }
+
+    /// The lowercase hex SHA-256 of [`canonical_json`] of the stored form: equal for equal definitions,
+    /// whatever the order of keys in the objects that they were read from.
+    pub fn content_hash(&self) -> String {
+        // A value of strings, numbers and JSON always has a JSON form.
+        let value = serde_json::to_value(self).unwrap_or_default();
+        sha256_hex(canonical_json(&value).as_bytes())
+    }
+
     /// The namespace, `default` if not said.
     pub fn namespace(&self) -> &str {
         &self.namespace
