@@ -11,8 +11,8 @@ use serde_json::Value;
 use tasker_model::{DefinitionId, FailureKind, StepId, TaskId, TaskState, WorkerId};
 
 use crate::functions::{
-    ancestor_results, cancel_tasks, claim_steps, complete_steps, fail_steps, register_worker, release_steps, resolve_steps,
-    retry_steps, retry_tasks, submit_tasks,
+    ancestor_results, cancel_tasks, claim_steps, complete_steps, fail_steps, register_worker, release_steps,
+    resolve_steps, retry_steps, retry_tasks, submit_tasks,
 };
 
 /// What names one claim: the step and its fencing token.
@@ -146,7 +146,11 @@ pub fn complete(
 }
 
 /// Reports attempts that failed. SQL function `tasker.fail_steps`.
-pub fn fail(conn: &mut PgConnection, reports: &[FailedAttempt], now: Option<DateTime<Utc>>) -> QueryResult<Changes> {
+pub fn fail(
+    conn: &mut PgConnection,
+    reports: &[FailedAttempt],
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Changes> {
     if reports.is_empty() {
         return Ok(Changes::default());
     }
@@ -210,7 +214,11 @@ pub fn renew(
 }
 
 /// Signs an incarnation off; whether it was alive. SQL function `tasker.end_worker`.
-pub fn end_worker(conn: &mut PgConnection, worker: WorkerId, now: Option<DateTime<Utc>>) -> QueryResult<bool> {
+pub fn end_worker(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<bool> {
     diesel::select(crate::functions::end_worker(worker.0, now)).get_result(conn)
 }
 
@@ -219,8 +227,17 @@ pub fn next_due_at(conn: &mut PgConnection, worker: WorkerId) -> QueryResult<Opt
     diesel::select(crate::functions::next_due_at(worker.0)).get_result(conn)
 }
 
+/// Whether nothing is or will become claimable for a worker by itself. SQL function `tasker.is_drained`.
+pub fn is_drained(conn: &mut PgConnection, worker: WorkerId) -> QueryResult<bool> {
+    diesel::select(crate::functions::is_drained(worker.0)).get_result(conn)
+}
+
 /// Finds or writes a definition. SQL function `tasker.register_definition`.
-pub fn register_definition(conn: &mut PgConnection, definition: &Value, hash: &str) -> QueryResult<DefinitionId> {
+pub fn register_definition(
+    conn: &mut PgConnection,
+    definition: &Value,
+    hash: &str,
+) -> QueryResult<DefinitionId> {
     diesel::select(crate::functions::register_definition(definition, hash)).get_result(conn).map(DefinitionId)
 }
 

@@ -1,8 +1,6 @@
 //! Declarations of the SQL functions that [`commands`](crate::commands) calls.
 
-#![expect(missing_docs, reason = "columns and arguments are documented in sql/functions, one file each")]
-
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz};
 use tasker_readiness::table_function;
 
 table_function! {
@@ -92,6 +90,8 @@ extern "SQL" {
     fn end_worker(p_worker_id: BigInt, p_now: Nullable<Timestamptz>) -> Bool;
     #[sql_name = "tasker.next_due_at"]
     fn next_due_at(p_worker_id: BigInt) -> Nullable<Timestamptz>;
+    #[sql_name = "tasker.is_drained"]
+    fn is_drained(p_worker_id: BigInt) -> Bool;
     #[sql_name = "tasker.register_definition"]
     fn register_definition(p_definition: Jsonb, p_content_hash: Text) -> BigInt;
 }

@@ -12,6 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use serde_json::{Value, json};
+use tasker_model::{StepId, TaskId};
 use tokio_util::sync::CancellationToken;
 
 /// A boxed future that a handler returns.
@@ -24,9 +25,9 @@ pub type StepResult = Result<Value, StepError>;
 #[derive(Debug, Clone)]
 pub struct StepContext {
     /// The task.
-    pub task_id: i64,
+    pub task_id: TaskId,
     /// The step.
-    pub step_id: i64,
+    pub step_id: StepId,
     /// The step's name in its workflow.
     pub step_name: String,
     /// `namespace.name@version` of the workflow.

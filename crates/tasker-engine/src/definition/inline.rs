@@ -139,8 +139,8 @@ impl Run<'_> {
         let seen = |name: &String| inputs == Inputs::Ancestors || step.depends_on.contains(name);
         let results = self.results.iter().filter(|(name, _)| seen(name));
         StepContext {
-            task_id: 1,
-            step_id: i64::try_from(position + 1).unwrap_or(i64::MAX),
+            task_id: tasker_model::TaskId(1),
+            step_id: tasker_model::StepId(i64::try_from(position + 1).unwrap_or(i64::MAX)),
             step_name: step.name.clone(),
             workflow: Arc::clone(&self.workflow),
             attempt: 1,
