@@ -137,8 +137,8 @@ async fn unreadable_contexts_and_results_fail_permanently() {
     let Some(Handler::Async(handler)) = registry.get("shop/order@1.2.0/stock") else { panic!("no handler") };
 
     let context = |context, results: serde_json::Value| tasker_engine::handler::StepContext {
-        task_id: 7,
-        step_id: 8,
+        task_id: tasker_model::TaskId(7),
+        step_id: tasker_model::StepId(8),
         step_name: "stock".into(),
         workflow: "shop.order@1.2.0".into(),
         attempt: 1,

@@ -14,6 +14,8 @@ mod error;
 mod inline;
 mod json;
 mod order;
+#[cfg(feature = "declarative")]
+mod schema;
 mod suggest;
 mod validate;
 mod version;
@@ -28,6 +30,8 @@ pub use dependencies::{Dependencies, OptionalHandle, StepHandle};
 pub use error::{DefinitionError, DefinitionErrors, NameFault};
 pub use inline::{InlineError, InlineRun};
 pub use json::{JsonError, JsonLimits, check_json};
+#[cfg(feature = "declarative")]
+pub use schema::{ContextSchema, SchemaError};
 pub use version::{Version, VersionError};
 
 /// The most steps that one definition may have.
