@@ -1,5 +1,7 @@
 //! Declarations of the SQL functions that [`commands`](crate::commands) calls.
 
+#![allow(missing_docs, reason = "columns and arguments are documented in sql/functions, one file each")]
+
 use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz};
 use tasker_readiness::table_function;
 

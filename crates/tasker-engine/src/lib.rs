@@ -23,5 +23,6 @@ pub mod identity;
 pub mod report;
 pub mod retry;
 pub mod retry_after;
+pub mod runner;
 pub mod submit;
 pub mod worker;

@@ -16,9 +16,9 @@ use crate::{
     clock::Clock,
     commands,
     db::{Db, DbError},
-    definitions::Definitions,
     event::{Event, EventSink},
     handler::HandlerRegistry,
+    runner::Runner,
 };
 
 use incarnation::{End, Incarnation};
@@ -85,16 +85,14 @@ pub struct WorkerReport {
 /// Claims, runs and reports until it is told to stop.
 #[derive(Debug, Clone)]
 pub struct Worker {
-    db: Db,
-    registry: std::sync::Arc<HandlerRegistry>,
+    runner: Runner,
     options: WorkerOptions,
-    definitions: Definitions,
 }
 
 impl Worker {
     /// A worker for the handlers of the registry.
     pub fn new(db: Db, registry: HandlerRegistry, options: WorkerOptions) -> Self {
-        Self { db, registry: registry.into(), options, definitions: Definitions::default() }
+        Self { runner: Runner::new(db, registry, options.clock.clone()), options }
     }
 
     /// Works until `shutdown` is cancelled (or, with `until_idle`, until there is nothing left), then drains
@@ -119,14 +117,14 @@ impl Worker {
 
     /// Registers an incarnation; `None` if the shutdown comes first.
     async fn register(&self, shutdown: &CancellationToken) -> Result<Option<WorkerId>, DbError> {
-        let handlers = self.registry.names();
+        let handlers = self.runner.registry().names();
         let lease_ms = i32::try_from(self.options.lease.as_millis().max(100)).unwrap_or(i32::MAX);
         let mut wait = Patience::new();
         loop {
             let (name, namespaces, handlers) =
                 (self.options.name.clone(), self.options.namespaces.clone(), handlers.clone());
-            let now = self.options.clock.now();
-            let registered = self.db.query(move |conn| {
+            let now = self.runner.clock.now();
+            let registered = self.runner.db.query(move |conn| {
                 commands::register(conn, &name, namespaces.as_deref(), &handlers, lease_ms, now)
             });
             match registered.await {

@@ -23,3 +23,7 @@ pub use state::{FailureKind, StepState, TaskState};
 pub use step::{Edge, Step, StepWithName};
 pub use task::{NamedTask, Task, TaskFilter};
 pub use transition::{StepTransition, TaskTransition};
+
+/// The invariants of the stored state as one query, `sql/check/invariants.sql`: a row (invariant, task_id,
+/// workflow_step_id, detail) for each thing that edges and log contradict. `$1` is an instant or NULL.
+pub const CHECK_INVARIANTS: &str = include_str!("../sql/check/invariants.sql");

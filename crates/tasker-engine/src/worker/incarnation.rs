@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
-use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use serde_json::Value;
 use tasker_model::{StepId, WorkerId};
 use tokio::{
@@ -21,13 +22,11 @@ use super::{
     reporter::{Ended, Reporter, settled},
 };
 use crate::{
-    attempt::{self, AttemptOutcome},
     commands::{self, Claim, ClaimedStep},
     db::DbError,
     event::Event,
-    handler::{Inputs, StepContext},
     report::Report,
-    retry::{self, AttemptFailure},
+    runner::{Look, RunEnd},
 };
 
 /// How an incarnation ended.
@@ -50,14 +49,9 @@ pub(super) struct Incarnation {
     wake: Arc<Notify>,
     /// Cancelled when the lease is lost: nothing that runs may report any more.
     expired: CancellationToken,
-}
-
-/// What one look at the database found.
-struct Look {
-    steps: Vec<ClaimedStep>,
-    ancestors: HashMap<StepId, Value>,
-    /// How long until the next step becomes claimable, if one waits for time.
-    due_in: Option<Duration>,
+    /// Transactional attempts that committed their own report, and those whose claim was gone.
+    committed: Arc<AtomicU64>,
+    lost: Arc<AtomicU64>,
 }
 
 impl Incarnation {
@@ -69,6 +63,8 @@ impl Incarnation {
             slots: Arc::new(Semaphore::new(worker.options.max_in_flight.max(1))),
             wake: Arc::new(Notify::new()),
             expired: CancellationToken::new(),
+            committed: Arc::default(),
+            lost: Arc::default(),
         }
     }
 
@@ -80,8 +76,8 @@ impl Incarnation {
     ) -> Result<End, DbError> {
         let (sender, receiver) = mpsc::channel(self.worker.options.max_in_flight.max(1));
         let reporter = Reporter {
-            db: self.worker.db.clone(),
-            clock: self.worker.options.clock.clone(),
+            db: self.worker.runner.db.clone(),
+            clock: self.worker.runner.clock.clone(),
             events: self.worker.options.events.clone(),
             wake: self.wake.clone(),
             totals: WorkerReport::default(),
@@ -95,10 +91,10 @@ impl Incarnation {
         let reported = reporting.await.map_err(|_| DbError::Panicked)?;
         renewing.abort();
         let totals = reported?;
-        total.completed += totals.completed;
+        total.completed += totals.completed + self.committed.load(Ordering::Relaxed);
         total.failed += totals.failed;
         total.released += totals.released;
-        total.lease_lost += totals.lease_lost;
+        total.lease_lost += totals.lease_lost + self.lost.load(Ordering::Relaxed);
         claimed?;
         if self.expired.is_cancelled() {
             return Ok(if shutdown.is_cancelled() { End::Stopped } else { End::Expired });
@@ -170,13 +166,13 @@ impl Incarnation {
     /// Whether no step of this worker's queues is in progress anywhere: somebody else's may come back.
     async fn nothing_left(&self) -> Result<bool, DbError> {
         let worker_id = self.worker_id;
-        self.worker.db.query(move |conn| commands::is_drained(conn, worker_id)).await
+        self.worker.runner.db.query(move |conn| commands::is_drained(conn, worker_id)).await
     }
 
     async fn look(&self, free: usize) -> Result<Look, DbError> {
-        let (worker, worker_id) = (self.worker.clone(), self.worker_id);
+        let (runner, worker_id) = (self.worker.runner.clone(), self.worker_id);
         let limit = i32::try_from(free).unwrap_or(i32::MAX);
-        self.worker.db.query(move |conn| look(conn, &worker, worker_id, limit)).await
+        self.worker.runner.db.query(move |conn| runner.look(conn, worker_id, limit)).await
     }
 
     async fn start(&self, mut look: Look, ended: &mpsc::Sender<Ended>, steps: &mut JoinSet<()>) {
@@ -205,61 +201,30 @@ impl Incarnation {
 
     /// Runs one attempt; `None` where there is nothing to report.
     async fn attempt(&self, step: &ClaimedStep, results: Value) -> Option<Report> {
-        let claim = step.claim();
-        let Some(definition) = self.worker.definitions.get(step.definition_id) else {
-            return Some(Report::Released(claim));
-        };
-        let loaded = definition.step(&step.step_name)?;
-        let Some(handler) = self.worker.registry.get(&loaded.step.handler) else {
-            return Some(Report::Released(claim));
-        };
         let cancellation = self.expired.child_token();
-        self.lock().insert(step.step_id, (claim, cancellation.clone()));
-        let context = StepContext {
-            task_id: step.task_id,
-            step_id: step.step_id,
-            step_name: step.step_name.clone(),
-            workflow: definition.full_name.clone(),
-            attempt: step.attempt,
-            generation: step.generation,
-            context: Arc::new(step.context.clone()),
-            results: Arc::new(by_name(results)),
-            config: loaded.config.clone(),
-            now: step.claimed_at,
-            cancellation,
-        };
-        let options = &self.worker.options;
-        let outcome =
-            attempt::run(&self.worker.db, &options.clock, handler, claim, context, loaded.step.timeout_ms)
-                .await;
+        self.lock().insert(step.step_id, (step.claim(), cancellation.clone()));
+        let ended = self.worker.runner.attempt(step, results, cancellation).await;
         self.lock().remove(&step.step_id);
-        self.conclude(step, outcome, |failure| {
-            retry::decide(claim, step.attempt, &loaded.step.backoff, &failure, fastrand::f64())
-        })
+        self.conclude(step, ended)
     }
 
-    fn conclude(
-        &self,
-        step: &ClaimedStep,
-        outcome: AttemptOutcome,
-        decide: impl FnOnce(AttemptFailure) -> commands::FailedAttempt,
-    ) -> Option<Report> {
+    /// Tells of what is durable already; the rest is to be reported.
+    fn conclude(&self, step: &ClaimedStep, ended: RunEnd) -> Option<Report> {
         let events = &self.worker.options.events;
         let (task_id, step_id) = (step.task_id, step.step_id);
-        match outcome {
-            AttemptOutcome::Succeeded(value) => Some(Report::Completed(step.claim(), value)),
-            AttemptOutcome::Failed(failure) => Some(Report::Failed(decide(failure))),
-            AttemptOutcome::Stopped => Some(Report::Released(step.claim())),
-            AttemptOutcome::Committed(changes) => {
+        match ended {
+            RunEnd::Report(report) => return Some(report),
+            RunEnd::Committed(changes) => {
+                self.committed.fetch_add(1, Ordering::Relaxed);
                 events.emit(&Event::StepCompleted { task_id, step_id, step_name: step.step_name.clone() });
                 settled(events, &changes);
-                None
             }
-            AttemptOutcome::LeaseLost => {
+            RunEnd::LeaseLost => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
                 events.emit(&Event::LeaseLost { task_id, step_id });
-                None
             }
         }
+        None
     }
 
     /// Lets running steps end for the drain time, then tells them to stop; they are given back.
@@ -274,8 +239,9 @@ impl Incarnation {
     }
 
     async fn sign_off(&self) {
-        let (worker_id, now) = (self.worker_id, self.worker.options.clock.now());
-        if let Err(error) = self.worker.db.query(move |conn| commands::end_worker(conn, worker_id, now)).await
+        let (worker_id, now) = (self.worker_id, self.worker.runner.clock.now());
+        if let Err(error) =
+            self.worker.runner.db.query(move |conn| commands::end_worker(conn, worker_id, now)).await
         {
             tracing::warn!(%error, "the worker could not sign off; its lease will run out");
         }
@@ -302,9 +268,10 @@ impl Incarnation {
 
     async fn renew_once(&self) -> Result<bool, DbError> {
         let claims: Vec<Claim> = self.lock().values().map(|(claim, _)| *claim).collect();
-        let (worker_id, now) = (self.worker_id, self.worker.options.clock.now());
+        let (worker_id, now) = (self.worker_id, self.worker.runner.clock.now());
         let (lease, lost) = self
             .worker
+            .runner
             .db
             .query(move |conn| Ok((commands::renew(conn, worker_id, now)?, commands::lost(conn, &claims)?)))
             .await?;
@@ -317,44 +284,5 @@ impl Incarnation {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<StepId, (Claim, CancellationToken)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One unit of database work: claim, load what the handlers read, and if there was nothing, when there will be.
-fn look(conn: &mut PgConnection, worker: &Worker, worker_id: WorkerId, limit: i32) -> QueryResult<Look> {
-    let now = worker.options.clock.now();
-    let steps = commands::claim(conn, worker_id, limit, now)?;
-    if steps.is_empty() {
-        let due_in = commands::next_due_at(conn, worker_id)?.map(|due| until(conn, due, now)).transpose()?;
-        return Ok(Look { steps, ancestors: HashMap::new(), due_in });
-    }
-    worker.definitions.load(conn, steps.iter().map(|s| s.definition_id))?;
-    let deep: Vec<_> =
-        steps.iter().filter(|s| reads_ancestors(worker, s)).map(|s| (s.task_id, s.step_id)).collect();
-    let ancestors = if deep.is_empty() { vec![] } else { commands::ancestors(conn, &deep)? };
-    Ok(Look { steps, ancestors: ancestors.into_iter().collect(), due_in: None })
-}
-
-fn reads_ancestors(worker: &Worker, step: &ClaimedStep) -> bool {
-    let Some(definition) = worker.definitions.get(step.definition_id) else { return false };
-    let Some(loaded) = definition.step(&step.step_name) else { return false };
-    let reads = worker.registry.get(&loaded.step.handler).is_some_and(|h| h.inputs() == Inputs::Ancestors);
-    reads && loaded.has_grandparents
-}
-
-/// How long from now by the same clock that the instant came from.
-fn until(conn: &mut PgConnection, due: DateTime<Utc>, now: Option<DateTime<Utc>>) -> QueryResult<Duration> {
-    diesel::define_sql_function!(fn clock_timestamp() -> diesel::sql_types::Timestamptz);
-    let now = match now {
-        Some(now) => now,
-        None => diesel::select(clock_timestamp()).get_result(conn)?,
-    };
-    Ok((due - now).to_std().unwrap_or(Duration::ZERO))
-}
-
-fn by_name(results: Value) -> std::collections::BTreeMap<String, Value> {
-    match results {
-        Value::Object(map) => map.into_iter().collect(),
-        _ => Default::default(),
     }
 }
