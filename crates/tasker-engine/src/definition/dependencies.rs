@@ -75,21 +75,20 @@ impl ParentResults<'_> {
     fn required<T: DeserializeOwned>(&self, position: usize) -> Result<T, StepError> {
         let (name, value) = self.value(position);
         T::deserialize(value).map_err(|error| {
-            StepError::permanent(match value {
-                Value::Null => format!(
-                    "the parent step {name:?} left no result; `.optional()` takes its handle without one"
-                ),
-                _ => format!("the result of the parent step {name:?} is not a {}: {error}", type_name::<T>()),
-            })
-            .with_code("PARENT_RESULT")
+            let message = if value.is_null() {
+                format!("the parent step {name:?} left no result; `.optional()` takes its handle without one")
+            } else {
+                format!("the result of the parent step {name:?} is not a {}: {error}", type_name::<T>())
+            };
+            StepError::permanent(message).with_code("PARENT_RESULT")
         })
     }
 
     fn optional<T: DeserializeOwned>(&self, position: usize) -> Result<Option<T>, StepError> {
-        match self.value(position).1 {
-            Value::Null => Ok(None),
-            _ => self.required(position).map(Some),
+        if self.value(position).1.is_null() {
+            return Ok(None);
         }
+        self.required(position).map(Some)
     }
 }
 

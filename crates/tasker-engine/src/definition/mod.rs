@@ -17,7 +17,10 @@ mod order;
 #[cfg(feature = "declarative")]
 mod schema;
 mod suggest;
+#[cfg(feature = "declarative")]
+pub mod template;
 mod validate;
+mod variables;
 mod version;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +35,9 @@ pub use inline::{InlineError, InlineRun};
 pub use json::{JsonError, JsonLimits, check_json};
 #[cfg(feature = "declarative")]
 pub use schema::{ContextSchema, SchemaError};
+#[cfg(feature = "declarative")]
+pub use template::{Template, TemplateError, TemplateProblem};
+pub use variables::{expand_variables, variables};
 pub use version::{Version, VersionError};
 
 /// The most steps that one definition may have.

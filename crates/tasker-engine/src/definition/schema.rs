@@ -2,7 +2,7 @@
 //! what does not fit is told in sentences. No reference to another document is ever followed.
 
 use jsonschema::{
-    PatternOptions, ValidationError, Validator,
+    PatternOptions, ReferencingError, ValidationError, Validator,
     error::ValidationErrorKind,
     paths::{Location, LocationSegment},
 };
@@ -74,12 +74,12 @@ impl ContextSchema {
 
 fn compile_sentence(error: &ValidationError<'_>) -> String {
     if let ValidationErrorKind::Referencing(reference) = error.kind() {
-        return match reference {
-            jsonschema::ReferencingError::Unretrievable { uri, .. } => format!(
+        if let ReferencingError::Unretrievable { uri, .. } = reference {
+            return format!(
                 "it refers to {uri:?}, and other documents are never fetched; copy what it needs into its own \"$defs\""
-            ),
-            other => format!("a reference leads nowhere: {other}"),
-        };
+            );
+        }
+        return format!("a reference leads nowhere: {reference}");
     }
     format!("{}: {}", spelled("schema", error.instance_path()), reason(error))
 }
