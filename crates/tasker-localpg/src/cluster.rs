@@ -87,7 +87,7 @@ impl Cluster {
             same_version(&home, binaries)?;
             Role::Start(home.settings(options))
         };
-        let guardian = Guardian::spawn(&role, Some(&gate), binaries, &home, &run_as)?;
+        let guardian = Guardian::spawn(&role, Some((&gate, &share)), binaries, &home, &run_as)?;
         Ok(Cluster {
             home,
             binaries: binaries.clone(),

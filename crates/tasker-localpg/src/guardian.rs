@@ -1,11 +1,13 @@
 //! Keeps the promise that a server does not outlive those who use it, even if they are killed.
 //!
 //! A process cannot act after its own SIGKILL, so each user of a server has a small `sh` beside it
-//! that holds the other end of a pipe: see `guardian.sh`. It also starts the server, so that no
+//! that holds the other end of a socket pair: see `guardian.sh`. It also starts the server, so that no
 //! moment exists in which a server is up and unguarded.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -14,7 +16,7 @@ use crate::account::RunAs;
 use crate::binaries::ServerBinaries;
 use crate::error::LocalPgError;
 use crate::home::Home;
-use crate::locks::Gate;
+use crate::locks::{Gate, Share};
 use crate::server;
 
 /// What the guardian does first.
@@ -28,33 +30,44 @@ pub(crate) enum Role {
 
 /// The process that outlives us. If the value is forgotten, it acts when this process ends.
 #[derive(Debug)]
-pub(crate) struct Guardian(Child);
+pub(crate) struct Guardian {
+    process: Child,
+    socket: UnixStream,
+}
 
 impl Guardian {
-    /// Returns once the server is up. A cluster that can have other users is guarded from inside
-    /// the gate, and the gate stays shut until the server is up, even if we die before that.
+    /// Returns once the server is up. `locks` are those of a cluster that can have other users; the
+    /// guardian holds them with us, so that the gate stays shut until the server is up, and the
+    /// share is taken until the guardian has seen to it, whenever we die.
     pub(crate) fn spawn(
         role: &Role,
-        gate: Option<&Gate>,
+        locks: Option<(&Gate, &Share)>,
         binaries: &ServerBinaries,
         home: &Home,
         run_as: &RunAs,
     ) -> Result<Guardian, LocalPgError> {
         let sh = Path::new("/bin/sh");
-        let child = run_as
-            .command(sh)
-            .args(["-c", include_str!("guardian.sh"), "tasker-guardian"])
-            .args([role.word(), kind(gate)])
-            .args([binaries.bindir(), home.dir()])
-            .arg(role.settings())
-            // The terminal's Ctrl-C goes to our process group and must not end the guardian.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(gate.map_or_else(Stdio::null, Gate::held_by_child))
-            .spawn()
-            .map_err(|e| LocalPgError::io("run", sh, e))?;
-        let mut guardian = Guardian(child);
+        let run = || -> io::Result<Guardian> {
+            let (socket, theirs) = UnixStream::pair()?;
+            let (gate, share) = match locks {
+                Some((gate, share)) => (gate.for_child()?, share.for_child()?),
+                None => (Stdio::null(), Stdio::null()),
+            };
+            let process = run_as
+                .command(sh)
+                .args(["-c", include_str!("guardian.sh"), "tasker-guardian"])
+                .args([role.word(), if locks.is_some() { "shared" } else { "alone" }])
+                .args([binaries.bindir(), home.dir()])
+                .arg(role.settings())
+                // The terminal's Ctrl-C goes to our process group and must not end the guardian.
+                .process_group(0)
+                .stdin(OwnedFd::from(theirs))
+                .stdout(gate)
+                .stderr(share)
+                .spawn()?;
+            Ok(Guardian { process, socket })
+        };
+        let guardian = run().map_err(|e| LocalPgError::io("run", sh, e))?;
         let error = match guardian.first_word().as_str() {
             "up" => return Ok(guardian),
             "create" => failed("create", home, "start.log"),
@@ -64,12 +77,10 @@ impl Guardian {
         Err(error)
     }
 
-    fn first_word(&mut self) -> String {
+    fn first_word(&self) -> String {
         let mut line = String::new();
-        if let Some(stdout) = self.0.stdout.take() {
-            // An unreadable answer is an empty one: the caller takes it for a failure.
-            let _ = BufReader::new(stdout).read_line(&mut line);
-        }
+        // An unreadable answer is an empty one: the caller takes it for a failure.
+        let _ = BufReader::new(&self.socket).read_line(&mut line);
         line.trim().to_owned()
     }
 
@@ -84,11 +95,9 @@ impl Guardian {
     }
 
     fn finish(mut self, wish: &str) -> bool {
-        if let Some(mut pipe) = self.0.stdin.take() {
-            // If the guardian is gone there is nobody to tell; the wait below shows it.
-            let _ = pipe.write_all(wish.as_bytes());
-        }
-        self.0.wait().is_ok_and(|status| status.success())
+        // If the guardian is gone there is nobody to tell; the wait below shows it.
+        let _ = self.socket.write_all(wish.as_bytes());
+        self.process.wait().is_ok_and(|status| status.success())
     }
 }
 
@@ -105,13 +114,6 @@ impl Role {
             Role::Start(settings) => settings,
             Role::Attach => "",
         }
-    }
-}
-
-fn kind(gate: Option<&Gate>) -> &'static str {
-    match gate {
-        Some(_) => "shared",
-        None => "alone",
     }
 }
 

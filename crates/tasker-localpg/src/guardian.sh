@@ -3,9 +3,10 @@
 #
 # arguments  role (start, attach), kind (shared, alone), program folder, cluster directory,
 #            text of the settings file (start only)
-# stdin      a pipe that the user holds: "stop" or "leave"; its end means that the user has died
-# stderr     start.lock, held by the user: it stays locked until we let go of it as well
-# stdout     "up", or "create" or "start" for the step that failed
+# stdin      a socket that the user holds. We write "up" to it, or "create" or "start" for the step
+#            that failed. We read "stop" or "leave"; its end means that the user has died
+# stdout     start.lock, locked; the gate stays shut until we let go of it as well
+# stderr     users.lock, locked; the user's share, ours once the user has died
 PATH=$PATH:/usr/bin:/bin
 role=$1 kind=$2 bin=$3 dir=$4 settings=$5
 
@@ -48,7 +49,7 @@ lock() {
 # Names the step that failed and lets the user, if still there, read why before all is removed.
 fail() {
     trap '' PIPE
-    echo "$1"
+    echo "$1" >&0
     read -r wish
     [ "$kind" = alone ] && rm -rf "$dir"
     exit 1
@@ -61,16 +62,17 @@ if [ "$role" = start ]; then
 fi
 # Not before, or the server would inherit it. PIPE: the user may have died while it was started.
 trap '' HUP INT TERM PIPE
-echo up
-exec >/dev/null 2>&1
+echo up >&0
+exec 9<&2 >/dev/null 2>&1
 
 wish=
 read -r wish
 if [ "$wish" = leave ]; then
     exit 0
 elif [ "$kind" = shared ] && [ "$wish" != stop ]; then
-    exec 8<"$dir/start.lock" 9<"$dir/users.lock"
-    lock 8 && lock 9 now || exit 0
+    exec 8<"$dir/start.lock"
+    # The share goes before the gate opens, so that the next one to leave does not count it.
+    lock 8 && lock 9 now || { exec 9<&-; exit 0; }
 fi
 stop
 status=$?

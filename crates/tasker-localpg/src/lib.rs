@@ -11,7 +11,7 @@
 //! # Ok::<(), tasker_localpg::LocalPgError>(())
 //! ```
 //!
-//! [`resolve`] takes the first of: the URL it is given, `TASKER_DATABASE_URL`, `DATABASE_URL`, a
+//! [`resolve()`] takes the first of: the URL it is given, `TASKER_DATABASE_URL`, `DATABASE_URL`, a
 //! private [`Cluster`] of an installed server ([`Search`]), one of a fetched server ([`Fetch`]).
 //! Tests start a throw-away cluster of their own:
 //!

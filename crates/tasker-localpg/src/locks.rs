@@ -2,11 +2,11 @@
 //!
 //! Each user holds a shared lock on `users.lock`; whoever can take it exclusively is the last. A
 //! lock on `start.lock` goes around each arrival and each departure, so that nobody attaches to a
-//! server that is about to be stopped. Both vanish with their process however it dies, so there is
-//! nothing to prune. The guardian takes the same locks, as `flock(2)`.
+//! server that is about to be stopped. Both vanish with their holders however they die, so there is
+//! nothing to prune. The guardian holds and takes the same locks, as `flock(2)`.
 
 use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 
@@ -16,23 +16,19 @@ use crate::home::Home;
 
 /// The exclusive lock around a change of who uses the server; released when dropped.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    file: File,
-}
+pub(crate) struct Gate(File);
 
 impl Gate {
     /// Waits until nobody else is arriving or leaving.
     pub(crate) fn enter(home: &Home, run_as: &RunAs) -> Result<Gate, LocalPgError> {
         let file = open(home, "start.lock", run_as)?;
         file.lock().map_err(|e| LocalPgError::io("lock", home.dir(), e))?;
-        Ok(Gate { file })
+        Ok(Gate(file))
     }
 
-    /// The locked file for a child's standard error: the gate then stays shut until both the child
-    /// and this process have closed it.
-    pub(crate) fn held_by_child(&self) -> Stdio {
-        // Out of descriptors, the child could not be started either.
-        self.file.try_clone().map_or_else(|_| Stdio::null(), Stdio::from)
+    /// The locked file for a child: the gate stays shut until both have closed it.
+    pub(crate) fn for_child(&self) -> io::Result<Stdio> {
+        self.0.try_clone().map(Stdio::from)
     }
 }
 
@@ -48,10 +44,18 @@ impl Share {
         Ok(Share(file))
     }
 
+    /// The locked file for a child: the share is taken until both have closed it.
+    ///
+    /// The guardian decides by converting this very lock. With a share of its owner's alone it could
+    /// look too soon: the socket of a dying process may close before its locks are released.
+    pub(crate) fn for_child(&self) -> io::Result<Stdio> {
+        self.0.try_clone().map(Stdio::from)
+    }
+
     /// Gives the share back; true if it was the last. Only to be called inside the gate.
     ///
-    /// The unlock is explicit because closing would not do: a child that another thread has just
-    /// forked holds a copy of the descriptor until it executes its program.
+    /// The unlock is explicit because closing would not do: the guardian has a copy of the descriptor,
+    /// and for a moment so has any child that another thread has just forked.
     pub(crate) fn give_back(self, _: &Gate) -> bool {
         self.0.unlock().is_ok() && self.0.try_lock().is_ok()
     }

@@ -1,4 +1,4 @@
-//! Decides which database a program works with. Start at [`resolve`].
+//! Decides which database a program works with. Start at [`resolve()`].
 
 use std::fmt;
 use std::path::PathBuf;

@@ -19,14 +19,16 @@ const THROW_AWAY: &str = "TASKER_LOCALPG_TEST_THROW_AWAY";
 #[ignore = "the child process of the other tests; does nothing without them"]
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
 fn child() {
-    let options = match (std::env::var_os(DURABLE), std::env::var_os(THROW_AWAY)) {
-        (Some(dir), _) => ClusterOptions::durable(dir),
-        (None, Some(parent)) => ClusterOptions::throw_away_in(parent),
+    let (options, handles) = match (std::env::var_os(DURABLE), std::env::var_os(THROW_AWAY)) {
+        // Each handle has a guardian; when they die together, exactly one has to be the last.
+        (Some(dir), _) => (ClusterOptions::durable(dir), 3),
+        (None, Some(parent)) => (ClusterOptions::throw_away_in(parent), 1),
         (None, None) => return,
     };
     let binaries = server().unwrap();
-    let cluster = Cluster::start(&binaries, options).unwrap();
-    println!("cluster={}", cluster.dir().display());
+    let start = |_| Cluster::start(&binaries, options.clone()).unwrap();
+    let held: Vec<Cluster> = (0..handles).map(start).collect();
+    println!("cluster={}", held[0].dir().display());
     loop {
         thread::park();
     }
