@@ -1,0 +1,31 @@
+//! Parents in another order than the handler takes them.
+
+use serde::{Deserialize, Serialize};
+use tasker_engine::{
+    definition::{TypedContext, Workflow},
+    handler::StepError,
+};
+
+#[derive(Serialize, Deserialize)]
+struct Order;
+#[derive(Serialize, Deserialize)]
+struct Cart;
+#[derive(Serialize, Deserialize)]
+struct Stock;
+
+async fn cart(_: TypedContext<Order>, _: ()) -> Result<Cart, StepError> {
+    Ok(Cart)
+}
+async fn stock(_: TypedContext<Order>, _: Cart) -> Result<Stock, StepError> {
+    Ok(Stock)
+}
+async fn ship(_: TypedContext<Order>, _: (Cart, Stock)) -> Result<(), StepError> {
+    Ok(())
+}
+
+fn main() {
+    let mut w = Workflow::<Order>::new("order");
+    let c = w.step("cart", (), cart);
+    let s = w.step("stock", c, stock);
+    w.step("ship", (s, c), ship);
+}
