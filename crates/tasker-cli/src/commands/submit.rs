@@ -1,0 +1,142 @@
+//! `tasker submit`: creates tasks and leaves them to workers. `tasker run` begins with the same.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use comfy_table::Cell;
+use diesel::PgConnection;
+use serde_json::{Value, json};
+use tasker_engine::{
+    definition::WorkflowDefinition,
+    identity::Identity,
+    submit::{Submitted, TaskRequest, submit},
+};
+use tasker_model::{TaskId, TaskState};
+
+use crate::{
+    database::{Database, DatabaseArgs},
+    exit::{Exit, Failure, Outcome},
+    input,
+    operation::ActorArgs,
+    output::{Output, state},
+    queries,
+    workflow::{self, WorkflowArgs},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) tasks: TaskArgs,
+    /// Accept handlers that are not built in, for workers of your own
+    #[arg(long)]
+    other_handlers: bool,
+}
+
+/// What is submitted; `run` takes the same.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TaskArgs {
+    #[command(flatten)]
+    pub(crate) workflow: WorkflowArgs,
+    /// A JSON object, an array or NDJSON, one task each; - is stdin. One task with {} if not given
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Where the object or array stands inside the input, as a JSON pointer
+    #[arg(long, value_name = "POINTER", requires = "input")]
+    at: Option<String>,
+    /// When two submissions are one task: never, or where workflow, context and the rest are equal
+    #[arg(long, value_enum, default_value_t = IdentityArg::Random)]
+    identity: IdentityArg,
+    /// A skippable step to leave out; may be repeated
+    #[arg(long, value_name = "STEP")]
+    bypass: Vec<String>,
+    /// A word by which people find the tasks; may be repeated
+    #[arg(long, value_name = "WORD")]
+    tag: Vec<String>,
+    /// Why the tasks are wanted
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    actor: ActorArgs,
+    /// Bring the schema of a named database up to date first; a private one is always
+    #[arg(long)]
+    pub(crate) migrate: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum IdentityArg {
+    Random,
+    Hash,
+}
+
+impl TaskArgs {
+    /// One request for each context of the input.
+    pub(crate) fn requests(&self) -> Outcome<Vec<TaskRequest>> {
+        let contexts = match &self.input {
+            None => vec![json!({})],
+            Some(path) if path.as_os_str() == "-" && self.workflow.is_stdin() => {
+                return Err(Failure::new(Exit::Usage, "workflow and input cannot both come from stdin"));
+            }
+            Some(path) => input::contexts(path, self.at.as_deref())?,
+        };
+        Ok(contexts.into_iter().map(|context| self.request(context)).collect())
+    }
+
+    fn request(&self, context: Value) -> TaskRequest {
+        let mut request = TaskRequest::new(context);
+        request.initiator = self.actor.name();
+        request.source_system = "tasker-cli".into();
+        request.bypass_steps.clone_from(&self.bypass);
+        request.tags.clone_from(&self.tag);
+        if let Some(reason) = &self.reason {
+            request.reason.clone_from(reason);
+        }
+        request
+    }
+
+    /// Creates all tasks or none.
+    pub(crate) fn submit(
+        &self,
+        conn: &mut PgConnection,
+        definition: &WorkflowDefinition,
+        requests: &[TaskRequest],
+    ) -> Outcome<Vec<Submitted>> {
+        let identity = match self.identity {
+            IdentityArg::Random => Identity::Random,
+            IdentityArg::Hash => Identity::Hash,
+        };
+        Ok(submit(conn, definition, requests, &identity, None)?)
+    }
+}
+
+pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
+    let definition = args.tasks.workflow.load()?;
+    if args.other_handlers {
+        workflow::check_configuration(&definition)?;
+    } else {
+        workflow::check_known(&definition)?;
+    }
+    let requests = args.tasks.requests()?;
+    let database = Database::ready(database, args.tasks.migrate)?;
+    let conn = &mut database.connect()?;
+    let submitted = args.tasks.submit(conn, &definition, &requests)?;
+    let ids: Vec<TaskId> = submitted.iter().map(|s| s.task_id).collect();
+    let states = queries::states(conn, &ids)?;
+    print(&submitted, &states, out);
+    Ok(Exit::Ok)
+}
+
+fn print(submitted: &[Submitted], states: &[(TaskId, TaskState)], out: &Output) {
+    let state_of = |id| states.binary_search_by_key(&id, |(task, _)| *task).ok().map(|at| states[at].1);
+    let rows = submitted.iter().map(|s| (s.task_id, s.created, state_of(s.task_id)));
+    let document: Vec<Value> = rows
+        .clone()
+        .map(|(id, created, state)| json!({ "task_id": id, "created": created, "state": state }))
+        .collect();
+    out.either(&document, || {
+        let cells = rows.map(|(id, created, is)| {
+            let word = if created { "created" } else { "existed" };
+            vec![Cell::new(id), Cell::new(word), is.map_or_else(|| Cell::new(""), state)]
+        });
+        out.table(&["task", "submitted", "state"], cells.collect());
+    });
+}

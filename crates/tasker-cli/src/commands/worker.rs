@@ -1,0 +1,122 @@
+//! `tasker worker`: serves the built-in handlers until it is told to stop.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tasker_engine::{
+    event::{Event, EventSink},
+    worker::{Worker, WorkerOptions, WorkerReport},
+};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    database::{Database, DatabaseArgs},
+    exit::{Exit, Failure, Outcome},
+    logging::{self, LogFormat},
+    output::Output,
+    signals, time, workflow,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A namespace to serve; may be repeated. All if not given
+    #[arg(long)]
+    namespace: Vec<String>,
+    /// For how long a claim holds without renewal: a dead worker's steps run again after it
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse_span)]
+    lease: Duration,
+    /// How long running steps may take to end when the worker is told to stop
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse_span)]
+    drain: Duration,
+    /// How many steps run at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    max_in_flight: u16,
+    /// Also run programs for steps of the handler `command`, with this user's rights
+    #[arg(long)]
+    allow_command: bool,
+    /// What people know the worker by; host and process if not given
+    #[arg(long)]
+    name: Option<String>,
+    /// Stop when nothing is left to do
+    #[arg(long)]
+    until_idle: bool,
+    /// How the log is written to stderr; RUST_LOG says how much
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Bring the schema of a named database up to date first; a private one is always
+    #[arg(long)]
+    migrate: bool,
+}
+
+pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
+    logging::start(args.log_format, "info")?;
+    let database = Database::ready(database, args.migrate)?;
+    let report = runtime()?.block_on(work(args, &database))?;
+    let document = json!({
+        "completed": report.completed, "failed": report.failed, "released": report.released,
+        "lease_lost": report.lease_lost, "incarnations": report.incarnations,
+    });
+    out.either(&document, || {
+        let WorkerReport { completed, failed, released, .. } = report;
+        out.line(format_args!(
+            "{completed} attempts completed, {failed} failed, {released} steps given back"
+        ));
+    });
+    Ok(Exit::Ok)
+}
+
+async fn work(args: &Args, database: &Database) -> Outcome<WorkerReport> {
+    let shutdown = CancellationToken::new();
+    signals::listen(shutdown.clone())?;
+    let options = WorkerOptions {
+        name: args.name.clone().unwrap_or_else(name),
+        namespaces: (!args.namespace.is_empty()).then(|| args.namespace.clone()),
+        lease: args.lease,
+        drain: args.drain,
+        max_in_flight: args.max_in_flight.into(),
+        until_idle: args.until_idle,
+        events: EventSink::new(log),
+        ..WorkerOptions::default()
+    };
+    let db = database.pool(connections(args.max_in_flight))?;
+    Ok(Worker::new(db, workflow::registry(args.allow_command), options).run(shutdown).await?)
+}
+
+/// The connections of a worker: claims, reports and renewals, and a few for handlers that write.
+pub(crate) fn connections(max_in_flight: u16) -> u32 {
+    4 + u32::from(max_in_flight.min(8))
+}
+
+pub(crate) fn runtime() -> Outcome<Runtime> {
+    Runtime::new().map_err(|e| Failure::new(Exit::Unexpected, format!("no threads could be started: {e}")))
+}
+
+/// Host and process, for people only.
+pub(crate) fn name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.or_else(|| std::env::var("HOSTNAME").ok());
+    let host = host.as_deref().map_or("unknown host", str::trim);
+    format!("{host} {}", std::process::id())
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the engine logs the rest itself")]
+fn log(event: &Event) {
+    match event {
+        Event::StepFailed { task_id, step_name, attempt, kind, message, retry_in, .. } => {
+            let retry_in = retry_in.map_or_else(|| "never".into(), time::span);
+            tracing::warn!(task = %task_id, step = step_name, attempt, %kind, retry_in, "{message}");
+        }
+        Event::TaskSettled { task_id, state } => tracing::info!(task = %task_id, %state, "task settled"),
+        Event::LeaseLost { task_id, step_id } => {
+            tracing::warn!(task = %task_id, step = %step_id, "the claim was lost, its report refused");
+        }
+        Event::StepCompleted { task_id, step_name, .. } => {
+            tracing::debug!(task = %task_id, step = step_name, "step completed");
+        }
+        Event::StepReleased { task_id, step_id } => {
+            tracing::info!(task = %task_id, step = %step_id, "step given back");
+        }
+        _ => {}
+    }
+}
