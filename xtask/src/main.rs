@@ -1,1 +1,120 @@
-fn main() {}
+//! Development commands of the workspace: `cargo xtask <command>`. Start at [`Command`].
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
+
+mod codegen;
+mod database;
+mod demo;
+mod migrate;
+mod orders;
+mod suite;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+use orders::{Catalogue, Faults, OrderService};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Development commands of the Tasker workspace")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a few hundred orders through a durable workflow while a worker is killed.
+    Demo(demo::Options),
+    /// Runs every test: unit, property, database, doc and README.
+    Test(suite::Options),
+    /// Checks formatting, lints, documentation and licences, then runs every test.
+    Ci(suite::Options),
+    /// Shows or changes the schema of a database.
+    Migrate(migrate::Options),
+    /// Starts the order service of the demo by itself, until Ctrl-C.
+    OrderService(ServiceOptions),
+    /// Writes what is generated: the migration of the functions, and the Rust schema.
+    Codegen {
+        /// Writes nothing, and fails where something is out of date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// One worker process of the demo.
+    #[command(hide = true)]
+    DemoWorker(demo::WorkerProcess),
+}
+
+/// Where the orders come from.
+#[derive(Args, Clone)]
+struct Data {
+    /// A JSON file {"carts": […]}; without it a seeded catalogue is generated.
+    #[arg(long, requires = "products")]
+    carts: Option<PathBuf>,
+    /// A JSON file {"products": […]}.
+    #[arg(long, requires = "carts")]
+    products: Option<PathBuf>,
+    /// The seed of the generated catalogue and of the faults.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// How many carts to generate.
+    #[arg(long, default_value_t = 300)]
+    orders: usize,
+}
+
+impl Data {
+    fn catalogue(&self) -> Result<Arc<Catalogue>> {
+        let catalogue = match (&self.carts, &self.products) {
+            (Some(carts), Some(products)) => Catalogue::load(carts, products)?,
+            _ => Catalogue::generate(self.seed, self.orders),
+        };
+        Ok(Arc::new(catalogue))
+    }
+}
+
+#[derive(Args)]
+struct ServiceOptions {
+    #[command(flatten)]
+    data: Data,
+    /// The port on 127.0.0.1; 0 takes any that is free.
+    #[arg(long, default_value_t = 7171)]
+    port: u16,
+    /// The seed of the faults, or `off`.
+    #[arg(long, default_value = "42")]
+    faults: Faults,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::DemoWorker(process) => demo::work(process).map(|()| ExitCode::SUCCESS),
+        Command::Test(options) => suite::test(&options),
+        Command::Ci(options) => suite::ci(&options),
+        Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::OrderService(options) => serve(&options).map(|()| ExitCode::SUCCESS),
+        Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("The async runtime cannot start")
+}
+
+fn serve(options: &ServiceOptions) -> Result<()> {
+    let catalogue = options.data.catalogue()?;
+    runtime()?.block_on(async {
+        let service = OrderService::start(catalogue, options.faults, options.port).await?;
+        println!("export ORDER_SERVICE_URL={}", service.url());
+        eprintln!("The order service listens; Ctrl-C ends it.");
+        tokio::signal::ctrl_c().await?;
+        let stats = service.stats();
+        service.stop().await;
+        eprintln!("{} requests, {} events, faults {:?}", stats.requests, stats.events, stats.faults);
+        Ok(())
+    })
+}

@@ -11,7 +11,6 @@ use std::{
 use anyhow::{Context, Result};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -58,11 +57,6 @@ impl OrderService {
 
     pub(crate) fn stats(&self) -> Stats {
         self.shop.stats()
-    }
-
-    /// The events that were stored, one for each idempotency key, in the order of their keys.
-    pub(crate) fn events(&self) -> Vec<Value> {
-        self.shop.events()
     }
 
     /// Takes no more requests and returns when the open ones are answered, or after two seconds.

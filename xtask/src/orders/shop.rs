@@ -85,10 +85,6 @@ impl Shop {
         Taken::Stored
     }
 
-    pub(super) fn events(&self) -> Vec<Value> {
-        self.book().events.values().cloned().collect()
-    }
-
     pub(super) fn stats(&self) -> Stats {
         self.book().stats.clone()
     }

@@ -27,6 +27,10 @@
 //! workflow here. `concurrent` may only be true: steps always run concurrently. `custom_events` and keys
 //! that nothing reads are refused.
 //!
+//! `setup` is SQL for what the workflow's owner has to have beforehand, such as an application table. It is no
+//! part of the definition: [`Template::setup`] gives it to whoever submits, who runs it before the first task,
+//! so it has to bear repetition.
+//!
 //! Of a step: `name`, `handler_class` (`http`, `jq`, `sql`, `command`, `sleep` or the name of a registered
 //! handler), `description`, `dependent_system`, `default_retryable`, `default_retry_limit`, `skippable`,
 //! `depends_on_step`, `depends_on_steps`, `handler_config`, `priority`, `timeout`, `backoff`.
@@ -50,8 +54,9 @@ use super::{
 };
 
 /// Every key of the document.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "name",
+    "setup",
     "task_handler_class",
     "module_namespace",
     "namespace_name",
@@ -99,6 +104,11 @@ impl Template {
     pub fn environments(&self) -> Vec<&str> {
         let entries = self.root.get("environments").and_then(Node::as_map).unwrap_or_default();
         entries.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The SQL that is to be run once before the first task is submitted, if the template has any.
+    pub fn setup(&self) -> Option<&str> {
+        self.root.get("setup").and_then(Node::as_str)
     }
 
     /// The definition in an environment: its step templates are laid over those of the same name, maps
@@ -170,6 +180,7 @@ fn refuse_what_would_be_lost(reader: &mut Reader, root: &Node) {
     for key in ["task_handler_class", "module_namespace"] {
         root.get(key).and_then(|node| reader.string(node, "OrderHandler"));
     }
+    root.get("setup").and_then(|node| reader.string(node, "\"create table if not exists orders ()\""));
     if let Some(node) = root.get("concurrent")
         && reader.bool(node) == Some(false)
     {
