@@ -3,10 +3,10 @@
 //!
 //! Each migration runs in one transaction under a transaction-level advisory lock, so two processes may
 //! migrate at once and a transaction pooler may sit in between. The `search_path` of the session plays no
-//! part: the harness sets its own for the transaction.
+//! part, nor do operators and functions that stand first in it: the harness sets its own for the transaction.
 
 use diesel::{
-    connection::SimpleConnection,
+    connection::{SimpleConnection, TransactionManager},
     dsl::{exists, select, sql},
     migration::{Migration as DieselMigration, MigrationSource},
     pg::Pg,
@@ -93,49 +93,69 @@ struct LedgerRow {
 
 /// Applies what is pending, oldest first. Returns the names of what it applied, none where the schema was
 /// up to date. Each migration is a transaction of its own; on an error the earlier ones stay.
+///
+/// Inside a transaction of the caller each is a savepoint instead: all of it goes with the caller's rollback,
+/// other processes that migrate wait for the caller's end, and its `search_path` is what it was.
 pub fn run_pending(conn: &mut PgConnection) -> Result<Vec<String>, MigrationError> {
-    check_server(conn)?;
+    isolated(conn, check_server)?;
     let mut applied = vec![];
     for (migration, (name, up, _)) in sources().into_iter().zip(TEXTS) {
-        let done = step(conn, name, |conn| {
-            prepare_ledger(conn)?;
-            if exists_in_ledger(conn, name)? {
-                return Ok(false);
-            }
-            migration.run(conn).map_err(into_diesel)?;
-            insert_into_ledger(conn, name, up)?;
-            Ok(true)
+        let done = locked(conn, |conn| {
+            apply(conn, &*migration, name, up)
+                .map_err(|source| MigrationError::Failed { name: (*name).into(), source })
         })?;
         applied.extend(done.then(|| (*name).to_owned()));
     }
-    verify_known(conn)?;
+    isolated(conn, verify_known)?;
     Ok(applied)
 }
 
+fn apply(
+    conn: &mut PgConnection,
+    migration: &dyn DieselMigration<Pg>,
+    name: &str,
+    up: &str,
+) -> QueryResult<bool> {
+    prepare_ledger(conn)?;
+    if exists_in_ledger(conn, name)? {
+        return Ok(false);
+    }
+    migration.run(conn).map_err(into_diesel)?;
+    insert_into_ledger(conn, name, up)?;
+    Ok(true)
+}
+
 /// Takes the last applied migration back. Returns its name, `None` where nothing is applied. Removing the
-/// first one removes every table with its data, the ledger and, if empty then, the schema.
+/// first one removes every table with its data, the ledger and, if empty then, the schema. Refused where the
+/// database has a migration that this version does not know: it may stand on the one to be removed.
 pub fn revert_last(conn: &mut PgConnection) -> Result<Option<String>, MigrationError> {
-    let last = status(conn)?.into_iter().filter(|s| s.applied).next_back();
-    let Some(last) = last else { return Ok(None) };
-    let (migration, is_first) = sources()
-        .into_iter()
-        .enumerate()
-        .zip(TEXTS)
-        .find(|(_, (name, _, _))| *name == last.name)
-        .map(|((i, m), _)| (m, i == 0))
-        .ok_or_else(|| MigrationError::Unknown(vec![last.name.clone()]))?;
-    let done = step(conn, &last.name, |conn| {
-        if !exists_in_ledger(conn, &last.name)? {
-            return Ok(false);
-        }
-        migration.revert(conn).map_err(into_diesel)?;
-        diesel::delete(ledger::table.find(&last.name)).execute(conn)?;
-        if is_first {
-            conn.batch_execute("drop table tasker.migrations; drop schema tasker;")?;
-        }
-        Ok(true)
-    })?;
-    Ok(done.then_some(last.name))
+    locked(conn, |conn| {
+        let rows = ledger_rows(conn)?;
+        refuse_unknown(&rows)?;
+        let applied = |name: &str| rows.iter().any(|r| r.version == name);
+        let last = sources().into_iter().zip(TEXTS).enumerate().rfind(|(_, (_, (name, _, _)))| applied(name));
+        let Some((place, (migration, (name, _, _)))) = last else { return Ok(None) };
+        revert(conn, &*migration, name, place == 0)
+            .map_err(|source| MigrationError::Failed { name: (*name).into(), source })?;
+        Ok(Some((*name).to_owned()))
+    })
+}
+
+fn revert(
+    conn: &mut PgConnection,
+    migration: &dyn DieselMigration<Pg>,
+    name: &str,
+    is_first: bool,
+) -> QueryResult<()> {
+    migration.revert(conn).map_err(into_diesel)?;
+    diesel::delete(ledger::table.find(name)).execute(conn)?;
+    if is_first {
+        conn.batch_execute(
+            "drop table tasker.migrations;
+             do $$ begin drop schema tasker; exception when dependent_objects_still_exist then null; end $$",
+        )?;
+    }
+    Ok(())
 }
 
 /// Takes everything back, newest first. Returns the names of what it took back.
@@ -149,7 +169,7 @@ pub fn revert_all(conn: &mut PgConnection) -> Result<Vec<String>, MigrationError
 
 /// Every migration of this program, oldest first, with whether the database has it. Writes nothing.
 pub fn status(conn: &mut PgConnection) -> Result<Vec<Status>, MigrationError> {
-    let rows = ledger_rows(conn)?;
+    let rows = isolated(conn, ledger_rows)?;
     let applied = |name: &str| rows.iter().any(|r| r.version == name);
     Ok(TEXTS.iter().map(|(name, _, _)| Status { name: (*name).into(), applied: applied(name) }).collect())
 }
@@ -162,7 +182,7 @@ pub fn pending(conn: &mut PgConnection) -> Result<Vec<String>, MigrationError> {
 /// Says whether the database fits this program: nothing pending, nothing unknown, every text the same.
 /// Every program that works on the schema asks this at its start.
 pub fn verify(conn: &mut PgConnection) -> Result<(), MigrationError> {
-    verify_known(conn)?;
+    isolated(conn, verify_known)?;
     let missing = pending(conn)?;
     if missing.is_empty() { Ok(()) } else { Err(MigrationError::Pending(missing)) }
 }
@@ -173,33 +193,88 @@ pub fn texts() -> impl Iterator<Item = (&'static str, &'static str, &'static str
 }
 
 fn verify_known(conn: &mut PgConnection) -> Result<(), MigrationError> {
-    let mut unknown = vec![];
-    for row in ledger_rows(conn)? {
-        match TEXTS.iter().find(|(name, _, _)| *name == row.version) {
-            None => unknown.push(row.version),
-            Some((_, up, _)) if checksum(conn, up)? != row.checksum => {
-                return Err(MigrationError::Changed { name: row.version });
+    let rows = ledger_rows(conn)?;
+    for row in &rows {
+        let known = TEXTS.iter().find(|(name, _, _)| *name == row.version);
+        if let Some((_, up, _)) = known {
+            if checksum(conn, up)? != row.checksum {
+                return Err(MigrationError::Changed { name: row.version.clone() });
             }
-            Some(_) => {}
         }
     }
+    refuse_unknown(&rows)
+}
+
+fn refuse_unknown(rows: &[LedgerRow]) -> Result<(), MigrationError> {
+    let is_known = |r: &&LedgerRow| TEXTS.iter().any(|(name, _, _)| *name == r.version);
+    let unknown: Vec<_> = rows.iter().filter(|r| !is_known(r)).map(|r| r.version.clone()).collect();
     if unknown.is_empty() { Ok(()) } else { Err(MigrationError::Unknown(unknown)) }
 }
 
-/// One unit of migrating: a transaction that owns the advisory lock and a search_path of its own.
-fn step<T>(
+/// One unit of migrating: isolated, and alone in the database.
+fn locked<T>(
     conn: &mut PgConnection,
-    name: &str,
-    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, MigrationError>,
 ) -> Result<T, MigrationError> {
-    conn.transaction(|conn| {
-        conn.batch_execute(
-            "set local search_path = pg_catalog, pg_temp; set local check_function_bodies = off; set local client_min_messages = warning;
-             select pg_advisory_xact_lock(hashtextextended('tasker.migrations', 0));",
-        )?;
+    isolated(conn, |conn| {
+        conn.batch_execute("select pg_advisory_xact_lock(hashtextextended('tasker.migrations', 0))")?;
         work(conn)
     })
-    .map_err(|source| MigrationError::Failed { name: name.into(), source })
+}
+
+/// What [`isolated`] sets for itself, and to what.
+const SETTINGS: &[(&str, &str)] = &[
+    ("search_path", "pg_catalog, pg_temp"),
+    ("check_function_bodies", "off"),
+    ("client_min_messages", "warning"),
+];
+
+/// A transaction in which no name leads elsewhere, whatever the session's `search_path`. It reads committed
+/// data, since what it reads must be newer than the lock that it waited for. Within a transaction of the
+/// caller it is a savepoint, and gives the caller's settings back, which outlive a savepoint otherwise.
+fn isolated<T>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, MigrationError>,
+) -> Result<T, MigrationError> {
+    let depth = PgTransactions::transaction_manager_status_mut(conn).transaction_depth()?;
+    conn.transaction(|conn| {
+        if depth.is_none() {
+            conn.batch_execute("set transaction isolation level read committed")?;
+        }
+        let mut before: Vec<String> = vec![];
+        for (name, value) in SETTINGS {
+            before.push(select(current_setting(*name)).get_result(conn)?);
+            set(conn, name, value)?;
+        }
+        let result = work(conn)?;
+        for ((name, _), value) in SETTINGS.iter().zip(&before) {
+            set(conn, name, value)?;
+        }
+        Ok(result)
+    })
+}
+
+type PgTransactions = <PgConnection as Connection>::TransactionManager;
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Of the server, qualified.
+    #[sql_name = "pg_catalog.current_setting"]
+    fn current_setting(name: diesel::sql_types::Text) -> diesel::sql_types::Text;
+    /// Of the server, qualified.
+    #[sql_name = "pg_catalog.set_config"]
+    fn set_config(
+        name: diesel::sql_types::Text,
+        value: diesel::sql_types::Text,
+        is_local: Bool,
+    ) -> diesel::sql_types::Text;
+    /// Of the server, qualified.
+    #[sql_name = "pg_catalog.sha256"]
+    fn sha256(data: diesel::sql_types::Binary) -> diesel::sql_types::Binary;
+}
+
+fn set(conn: &mut PgConnection, name: &str, value: &str) -> QueryResult<()> {
+    select(set_config(name, value, true)).get_result::<String>(conn).map(drop)
 }
 
 fn prepare_ledger(conn: &mut PgConnection) -> QueryResult<()> {
@@ -242,17 +317,16 @@ fn insert_into_ledger(conn: &mut PgConnection, name: &str, text: &str) -> QueryR
         .map(drop)
 }
 
-fn ledger_rows(conn: &mut PgConnection) -> QueryResult<Vec<LedgerRow>> {
+fn ledger_rows(conn: &mut PgConnection) -> Result<Vec<LedgerRow>, MigrationError> {
     let there: bool = select(sql::<Bool>("to_regclass('tasker.migrations') is not null")).get_result(conn)?;
     if !there {
         return Ok(vec![]);
     }
-    ledger::table.select(LedgerRow::as_select()).order(ledger::version).load(conn)
+    Ok(ledger::table.select(LedgerRow::as_select()).order(ledger::version).load(conn)?)
 }
 
 /// The server computes it, so the crate needs no hash of its own.
 fn checksum(conn: &mut PgConnection, text: &str) -> QueryResult<String> {
-    diesel::define_sql_function!(fn sha256(data: diesel::sql_types::Binary) -> diesel::sql_types::Binary);
     let sum: Vec<u8> = select(sha256(text.as_bytes())).get_result(conn)?;
     Ok(sum.iter().map(|b| format!("{b:02x}")).collect())
 }
