@@ -1,5 +1,11 @@
 //! The declarations, in the order of their columns in SQL.
 
+use diesel::query_source::TableNotEqual;
+use tasker_model::schema::{
+    named_steps, named_tasks, queues, task_annotations, task_definitions, task_namespaces, task_transitions,
+    tasks, workers, workflow_step_edges, workflow_step_transitions, workflow_steps,
+};
+
 use crate::table_function;
 
 table_function! {
@@ -223,3 +229,28 @@ table_function! {
         detailed_status -> Text,
     }
 }
+
+// Each function may be joined with these tables, or be asked about in a subquery of them. It is said here
+// because no other crate may say it, and not by Diesel's macro, which also speaks for types of its own.
+macro_rules! joins {
+    ($($function:ident),* with $tables:tt) => { $( joins!(@one $function $tables); )* };
+    (@one $function:ident ($($table:ident)*)) => {
+        $(
+            impl TableNotEqual<$table::table> for $function::table {}
+            impl TableNotEqual<$function::table> for $table::table {}
+        )*
+    };
+}
+
+joins!(
+    get_step_readiness_status, get_step_readiness_status_batch, get_task_execution_context,
+    get_task_execution_contexts_batch with (
+        tasks task_definitions task_transitions task_annotations named_tasks task_namespaces
+        workflow_steps workflow_step_edges workflow_step_transitions named_steps queues workers
+    )
+);
+joins!(
+    get_step_readiness_status, get_step_readiness_status_batch with (
+        get_task_execution_context get_task_execution_contexts_batch
+    )
+);
