@@ -374,7 +374,8 @@ create table tasker.workflow_step_transitions (
   primary key (task_id, workflow_step_id, seq),
   foreign key (task_id, workflow_step_id) references tasker.workflow_steps,
   constraint step_transition_legal check (tasker.step_transition_is_legal(from_state, to_state)),
-  constraint step_reopened_by_somebody check (actor is not null or to_state <> 'pending' or from_state = 'in_progress'),
+  constraint step_operation_has_actor check (
+    actor is not null or to_state in ('in_progress', 'complete', 'error') or (from_state = 'in_progress' and to_state = 'pending')),
   constraint failure_has_a_kind check ((failure_kind is not null) = (to_state = 'error'))
 ) with (autovacuum_vacuum_insert_scale_factor = 0.2);
 comment on table tasker.workflow_step_transitions is 'What happened to a step, appended by the statement that changed it. Creation is no transition.';
@@ -403,7 +404,7 @@ create table tasker.task_transitions (
   reason text,
   primary key (task_id, seq),
   constraint task_transition_legal check (tasker.task_transition_is_legal(from_state, to_state)),
-  constraint task_reopened_by_somebody check (actor is not null or to_state <> 'pending')
+  constraint task_operation_has_actor check (actor is not null or to_state in ('in_progress', 'complete', 'error'))
 );
 comment on table tasker.task_transitions is 'What happened to a task, appended by the statement that changed it.';
 comment on column tasker.task_transitions.task_id is 'The task.';
