@@ -9,5 +9,7 @@ mod routes;
 pub(crate) mod rule;
 mod service;
 pub(crate) mod shop;
+#[cfg(test)]
+mod workflows;
 
 pub(crate) use self::{catalogue::Catalogue, faults::Faults, rule::expected, service::OrderService};

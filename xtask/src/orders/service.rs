@@ -59,6 +59,12 @@ impl OrderService {
         self.shop.stats()
     }
 
+    /// The events that were stored, in the order of their keys.
+    #[cfg(test)]
+    pub(crate) fn events(&self) -> Vec<serde_json::Value> {
+        self.shop.events()
+    }
+
     /// Takes no more requests and returns when the open ones are answered, or after two seconds.
     pub(crate) async fn stop(self) {
         drop(self.running);
@@ -99,6 +105,8 @@ async fn converse(stream: TcpStream, shop: Arc<Shop>, mut stopped: watch::Receiv
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use std::collections::BTreeMap;
 
     use serde_json::json;

@@ -85,6 +85,12 @@ impl Shop {
         Taken::Stored
     }
 
+    /// The events that were stored, in the order of their keys.
+    #[cfg(test)]
+    pub(super) fn events(&self) -> Vec<Value> {
+        self.book().events.values().cloned().collect()
+    }
+
     pub(super) fn stats(&self) -> Stats {
         self.book().stats.clone()
     }
