@@ -147,10 +147,10 @@ impl TestCoordinator {
     /// An incarnation whose lease holds on the moved clock.
     async fn worker(&mut self) -> WorkerId {
         let now = self.clock().now();
-        if let Some(id) = self.worker {
-            if self.query(move |conn| commands::renew(conn, id, now)).await.is_some() {
-                return id;
-            }
+        if let Some(id) = self.worker
+            && self.query(move |conn| commands::renew(conn, id, now)).await.is_some()
+        {
+            return id;
         }
         let handlers = self.runner.registry().names();
         let (id, _) = self

@@ -101,6 +101,9 @@ impl<'a> Watch<'a> {
             return Ok(None);
         }
         workers.kill(&victim.name)?;
+        // What it had asked the server to commit may have been committed after all.
+        std::thread::sleep(Duration::from_millis(50));
+        let held = self.holders()?.into_iter().find(|h| h.name == victim.name).map_or(0, |h| h.steps);
         self.screen.say(&format!("killed      {} by SIGKILL while it held {held} steps", victim.name));
         Ok(Some(Instant::now()))
     }

@@ -135,11 +135,10 @@ impl Incarnation {
                 {
                     return Ok(());
                 }
-                self.rest(
-                    look.due_in.map_or(pause, |due| due.min(pause)).max(Duration::from_millis(1)),
-                    shutdown,
-                )
-                .await;
+                // What is due already but was not claimed is being claimed by somebody else: no hurry.
+                let due_in = look.due_in.filter(|due| !due.is_zero());
+                self.rest(due_in.map_or(pause, |due| due.min(pause).max(Duration::from_millis(1))), shutdown)
+                    .await;
                 pause = (pause * 2).min(options.poll_max);
                 continue;
             }
