@@ -24,6 +24,12 @@ impl ObjectRef {
 /// found or made by name. Returns the row's id.
 pub fn map_objects(conn: &mut PgConnection, one: &ObjectRef, two: &ObjectRef) -> QueryResult<i64> {
     conn.transaction(|conn| {
+        // In one order, so that two who name the pair from either end do not wait for each other.
+        let mut names = [&one.system, &two.system];
+        names.sort();
+        for name in names {
+            find_or_create(conn, name)?;
+        }
         let (system_one, system_two) = (system(conn, &one.system)?, system(conn, &two.system)?);
         diesel::insert_into(maps::table)
             .values((
@@ -79,11 +85,14 @@ pub fn counterpart(
         .optional()
 }
 
-fn system(conn: &mut PgConnection, name: &str) -> QueryResult<i32> {
+fn find_or_create(conn: &mut PgConnection, name: &str) -> QueryResult<usize> {
     diesel::insert_into(systems::table)
         .values(systems::name.eq(name))
         .on_conflict(systems::name)
         .do_nothing()
-        .execute(conn)?;
+        .execute(conn)
+}
+
+fn system(conn: &mut PgConnection, name: &str) -> QueryResult<i32> {
     systems::table.filter(systems::name.eq(name)).select(systems::dependent_system_id).first(conn)
 }
