@@ -12,7 +12,11 @@
 //! let refusal = step::check(Pending, Complete, Cause::Engine).unwrap_err();
 //! assert_eq!(refusal.to_string(), "a pending step cannot become complete; it can become in_progress");
 //! // Only an operator reopens what is done.
-//! assert!(step::check(Complete, Pending, Cause::Engine).is_err());
+//! let refusal = step::check(Complete, Pending, Cause::Engine).unwrap_err();
+//! assert_eq!(
+//!     refusal.to_string(),
+//!     "a complete step cannot become pending unless an operator asks for it; nothing else leads on from there"
+//! );
 //! assert!(step::check(Complete, Pending, Cause::Operator).is_ok());
 //! # assert!(step::check(Error, InProgress, Cause::Engine).is_ok());
 //! ```
@@ -66,10 +70,10 @@ impl<S: fmt::Display> fmt::Display for Refusal<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a {} {} cannot become {}", self.from, self.subject, self.to)?;
         if self.needs_operator {
-            return f.write_str(" except by an operator's retry or reset");
+            f.write_str(" unless an operator asks for it")?;
         }
         if self.legal.is_empty() {
-            return f.write_str("; nothing leads on from there");
+            return f.write_str("; nothing else leads on from there");
         }
         let legal: Vec<_> = self.legal.iter().map(ToString::to_string).collect();
         write!(f, "; it can become {}", legal.join(", "))
