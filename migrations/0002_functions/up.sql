@@ -94,25 +94,32 @@ comment on function tasker.ancestor_results(bigint[], bigint[]) is 'Results of a
 -- Returns one row for each distinct id: outcome is cancelled, already_cancelled, refused (with the state
 -- that forbids it) or not_found.
 -- Locks: steps in progress by id, other unfinished steps by id, tasks by id.
+-- While the first statement waits, a step that it did not see may be claimed: the second takes in what is in
+-- progress once more, and what was is read under its lock.
 create or replace function tasker.cancel_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text)
 language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
-declare v_now timestamptz; v_ids bigint[]; v_states text[]; v_cancel bigint[];
+declare
+  v_now timestamptz; v_ids bigint[]; v_states text[]; v_cancel bigint[];
+  v_tasks bigint[]; v_steps bigint[]; v_before text[]; v_workers bigint[];
 begin
   if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
   perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state = 'in_progress' order by s.workflow_step_id for update;
-  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state in ('pending', 'error') order by s.workflow_step_id for update;
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state in ('pending', 'in_progress', 'error') order by s.workflow_step_id for update;
   with k as materialized (
     select t.task_id, t.state::text as state from tasker.tasks t where t.task_id = any (p_task_ids) order by t.task_id for update)
   select array_agg(k.task_id), array_agg(k.state),
          coalesce(array_agg(k.task_id) filter (where k.state in ('pending', 'in_progress', 'error')), '{}')
   into v_ids, v_states, v_cancel from k;
+  with k as materialized (
+    select s.task_id, s.workflow_step_id, s.state::text as state, s.worker_id from tasker.workflow_steps s
+    where s.task_id = any (v_cancel) and s.state in ('pending', 'in_progress', 'error') order by s.workflow_step_id for update)
+  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.state), array_agg(k.worker_id)
+  into v_tasks, v_steps, v_before, v_workers from k;
   v_now := coalesce(p_now, clock_timestamp());
 
-  with before as (
-    select s.task_id, s.workflow_step_id, s.state::text as state, s.worker_id from tasker.workflow_steps s
-    where s.task_id = any (v_cancel) and s.state in ('pending', 'in_progress', 'error')),
+  with before as (select * from unnest(v_tasks, v_steps, v_before, v_workers) b (task_id, workflow_step_id, state, worker_id)),
   u as (
     update tasker.workflow_steps s set state = 'cancelled', seq = s.seq + 1, worker_id = null, available_at = null,
       finished_at = v_now, held = false
