@@ -15,6 +15,7 @@ drop function tasker.get_task_execution_context(bigint,timestamp with time zone)
 drop function tasker.get_task_execution_contexts_batch(bigint[],timestamp with time zone);
 drop function tasker.hold_rest(bigint[],timestamp with time zone);
 drop function tasker.is_drained(bigint);
+drop function tasker.lift_hold(bigint[],timestamp with time zone,text,text);
 drop function tasker.lost_claims(bigint[],bigint[],integer[]);
 drop function tasker.next_due_at(bigint);
 drop function tasker.register_definition(jsonb,text);

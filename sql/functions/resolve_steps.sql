@@ -1,10 +1,11 @@
 -- Resolves steps by hand: pending or in error, they count as done, with the result given or none, and
--- their children are released exactly as by completion. A skip is a resolution whose reason says so.
+-- their children are released exactly as by completion. A skip is a resolution whose reason says so. A hold
+-- of fail-fast is lifted once no dead step is left.
 --   p_results          one entry a step, NULL for none
 --   p_actor, p_reason  who and why; the actor is needed
 -- Returns rows of (outcome, task_id, workflow_step_id, state): resolved, already_resolved, refused (with the
 -- state of step or task that forbids it), not_found; and task with the new state of a task that changed.
--- Locks: the steps by id, their children by id, their tasks by id.
+-- Locks: the steps by id, their children by id, what fail-fast holds by id, their tasks by id.
 create or replace function tasker.resolve_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_results jsonb[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
@@ -12,7 +13,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_ids bigint[]; v_task_states text[];
-  v_done_tasks bigint[]; v_done_steps bigint[]; v_gone bigint[]; v_live bigint[];
+  v_done_tasks bigint[]; v_done_steps bigint[]; v_gone bigint[]; v_live bigint[]; v_lifted bigint[]; v_given integer[];
 begin
   if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
   with i as (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)),
@@ -27,6 +28,7 @@ begin
     select e.task_id, e.to_step_id from unnest(v_tasks, v_steps) i (task_id, step_id)
     join tasker.workflow_step_edges e on e.task_id = i.task_id and e.from_step_id = i.step_id)
   order by s.workflow_step_id for update;
+  perform from tasker.workflow_steps s where s.task_id = any (v_tasks) and s.held order by s.workflow_step_id for update;
   with k as materialized (
     select t.task_id, t.state::text as state from tasker.tasks t where t.task_id = any (v_tasks) order by t.task_id for update)
   select array_agg(k.task_id), array_agg(k.state) into v_task_ids, v_task_states from k;
@@ -54,6 +56,8 @@ begin
 
   select array_agg(c.task_id) filter (where not c.held) into v_live
   from tasker.release_children(v_done_tasks, v_done_steps, v_now) c;
+  select coalesce(array_agg(h.task_id), '{}'), coalesce(array_agg(h.given), '{}') into v_lifted, v_given
+  from tasker.lift_hold(v_done_tasks, v_now, p_actor, p_reason) h;
 
   return query
   select case when k.state is null then 'not_found' when d.step_id is not null then 'resolved'
@@ -68,9 +72,9 @@ begin
   if v_done_tasks is not null then
     -- A change of 0 too: the last dead step of a task in error may be the one that was resolved.
     return query select 'task', a.task_id, null::bigint, a.state from tasker.adjust_tasks(
-      v_done_tasks || v_gone || v_live,
+      v_done_tasks || v_gone || v_live || v_lifted,
       array_fill(0, array[cardinality(v_done_tasks)]) || array_fill(-1, array[coalesce(cardinality(v_gone), 0)])
-        || array_fill(1, array[coalesce(cardinality(v_live), 0)]),
+        || array_fill(1, array[coalesce(cardinality(v_live), 0)]) || v_given,
       p_now, p_actor, p_reason) a;
   end if;
 end $$;

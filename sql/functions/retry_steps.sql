@@ -11,7 +11,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_ids bigint[]; v_task_states text[]; v_live integer[];
-  v_done_tasks bigint[]; v_done_steps bigint[]; v_lift bigint[];
+  v_done_tasks bigint[]; v_done_steps bigint[];
 begin
   if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
   perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state = 'in_progress' order by s.workflow_step_id for update;
@@ -39,17 +39,7 @@ begin
     select u.task_id, u.workflow_step_id, v_now, u.available_at, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'pending', p_actor, p_reason from u)
   select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
 
-  v_lift := array(
-    select i.task_id from (select distinct unnest(v_done_tasks)) i (task_id)
-    where exists (select from tasker.workflow_steps s where s.task_id = i.task_id and s.held)
-      and not exists (
-        select from tasker.workflow_steps s where s.task_id = i.task_id
-          and (s.state = 'cancelled' or s.state in ('pending', 'error')
-            and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind))));
-  if cardinality(v_lift) > 0 then
-    update tasker.workflow_steps s set held = false where s.task_id = any (v_lift) and s.held;
-    insert into tasker.control_log (task_id, at, kind, actor, reason) select l, v_now, 'unheld', p_actor, p_reason from unnest(v_lift) l;
-  end if;
+  perform tasker.lift_hold(v_done_tasks, v_now, p_actor, p_reason);
 
   return query
   select case when k.state is null then 'not_found' when d.step_id is not null then 'retried' else 'refused' end,
