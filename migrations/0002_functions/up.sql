@@ -349,7 +349,7 @@ declare
   v_dead bigint[]; v_tasks bigint[]; v_steps bigint[]; v_tokens integer[]; v_messages text[]; v_count integer;
 begin
   v_dead := array(
-    select w.worker_id from tasker.workers w where w.reaped_at is null and w.lease_until < v_now
+    select w.worker_id from tasker.workers w where w.reaped_at is null and w.lease_until <= v_now
     order by w.lease_until limit 16 for update skip locked);
   if cardinality(v_dead) = 0 then return 0; end if;
   update tasker.workers w set ended_at = coalesce(w.ended_at, v_now) where w.worker_id = any (v_dead) and w.ended_at is null;
