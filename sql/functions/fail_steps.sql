@@ -28,13 +28,14 @@ begin
   v_now := coalesce(p_now, clock_timestamp());
 
   with k as (select * from unnest(v_tasks, v_steps, v_workers) k (task_id, step_id, worker_id)),
-  i as (select * from unnest(p_task_ids, p_step_ids, p_kinds, p_delays_ms, p_messages) i (task_id, step_id, kind, delay_ms, message)),
+  i as (
+    select * from unnest(p_task_ids, p_step_ids, p_tokens, p_kinds, p_delays_ms, p_messages) i (task_id, step_id, token, kind, delay_ms, message)),
   u as (
     update tasker.workflow_steps s set state = 'error', seq = s.seq + 1, worker_id = null, last_failure_at = v_now,
       failure_kind = i.kind, last_error = i.message, backoff_request_seconds = ceil(i.delay_ms / 1000.0)::integer,
       available_at = case when tasker.is_claimable('error', s.pending_parents, s.attempts, s.retry_limit, s.retryable, i.kind)
         then v_now + i.delay_ms * interval '1 ms' end
-    from k join i using (task_id, step_id) where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = 'in_progress'
+    from k join i using (task_id, step_id) where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = 'in_progress' and s.seq = i.token
     returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, s.available_at, s.held, s.failure_kind, s.last_error, k.worker_id),
   l as (
     insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, available_at, seq, attempt, generation, retry_limit, from_state, to_state, failure_kind, reason)
