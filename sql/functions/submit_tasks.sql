@@ -11,7 +11,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_definition tasker.task_definitions; v_live integer; v_ids bigint[]; v_bypass_tasks bigint[]; v_bypass_steps bigint[]; v_by text[];
+  v_definition tasker.task_definitions; v_live integer; v_ids bigint[];
 begin
   select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id;
   if not found then
@@ -51,10 +51,6 @@ begin
     where d.definition_id = p_definition_id)
   select coalesce(array_agg(t.task_id), '{}') into v_ids from t;
 
-  if v_live = 0 and cardinality(v_ids) > 0 then
-    perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);
-  end if;
-
   if exists (select from jsonb_array_elements(p_requests) r where jsonb_array_length(coalesce(r -> 'bypass_steps', '[]')) > 0) then
     if exists (
       select from tasker.tasks t cross join unnest(t.bypass_steps) b (name)
@@ -64,12 +60,20 @@ begin
       raise exception 'bypass_steps names a step that the workflow does not have or that is not skippable' using errcode = 'invalid_parameter_value',
         hint = 'Mark the step skippable in the definition.';
     end if;
-    select array_agg(s.task_id), array_agg(s.workflow_step_id), array_agg(t.initiator) into v_bypass_tasks, v_bypass_steps, v_by
-    from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id
-    join tasker.named_steps n on n.named_step_id = s.named_step_id
-    where t.task_id = any (v_ids) and n.name = any (t.bypass_steps);
-    perform tasker.resolve_steps(v_bypass_tasks, v_bypass_steps, array_fill(null::jsonb, array[cardinality(v_bypass_steps)]),
-      coalesce(v_by[1], 'unknown'), 'skipped: named in bypass_steps', p_now);
+    -- Whoever asked for a task is the one who skips: one call for each of them.
+    perform (
+      select count(*) from tasker.resolve_steps(g.task_ids, g.step_ids, array_fill(null::jsonb, array[cardinality(g.step_ids)]),
+        g.initiator, 'skipped: named in bypass_steps', p_now))
+    from (
+      select t.initiator, array_agg(s.task_id) as task_ids, array_agg(s.workflow_step_id) as step_ids
+      from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id
+      join tasker.named_steps n on n.named_step_id = s.named_step_id
+      where t.task_id = any (v_ids) and n.name = any (t.bypass_steps) group by t.initiator) g;
+  end if;
+
+  -- After the skips, which may have left nothing that keeps the task from its end.
+  if v_live = 0 and cardinality(v_ids) > 0 then
+    perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);
   end if;
 
   return query
