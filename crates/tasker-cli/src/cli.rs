@@ -22,10 +22,10 @@ pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
     /// Write JSON to stdout, one value a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
     /// Say what caused an error, too
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) verbose: bool,
 }
 

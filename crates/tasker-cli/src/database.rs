@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DatabaseArgs {
     /// The database to use instead of TASKER_DATABASE_URL, DATABASE_URL or the private cluster
-    #[arg(long, value_name = "URL", global = true, hide_env_values = true)]
+    #[arg(long, value_name = "URL", global = true, help_heading = "Global options")]
     pub(crate) database_url: Option<String>,
 }
 

@@ -91,6 +91,15 @@ impl Failure {
         Self::new(Exit::BadInput, sentence)
     }
 
+    /// The SQL that a workflow brings along was refused.
+    pub(crate) fn setup(e: diesel::result::Error) -> Self {
+        let exit = match of_query(&e) {
+            Exit::Unexpected => Exit::BadInput,
+            known => known,
+        };
+        Self::caused(exit, format!("the workflow's setup failed: {}", describe(&e)), e)
+    }
+
     fn caused(exit: Exit, sentence: impl Display, source: impl Into<anyhow::Error>) -> Self {
         Self { exit, error: source.into().context(sentence.to_string()) }
     }

@@ -54,7 +54,8 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn tell(failure: &Failure, verbose: bool) -> Exit {
-    let mut said = failure.error.to_string();
+    // libpq indents its hints with tabs.
+    let mut said = failure.error.to_string().replace('\t', "");
     note(redact_url(&format!("error: {said}")));
     for cause in failure.error.chain().skip(1).filter(|_| verbose) {
         let text = cause.to_string();

@@ -3,24 +3,22 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    exit::{Exit, Failure, Outcome},
-    output::note,
-};
+use crate::exit::{Exit, Failure, Outcome};
 
-/// What to say when the first signal comes.
-pub(crate) const STOPPING: &str = "stopping: running steps may end, the rest is given back; \
+const STOPPING: &str = "stopping: running steps may end, the rest is given back; \
      press Ctrl-C again to stop at once";
 
-/// Cancels `interrupted` at the first signal. Call it inside a runtime.
-pub(crate) fn listen(interrupted: CancellationToken) -> Outcome<()> {
+const STOPPED: &str = "stopped at once: the next worker takes back what ran when the lease has run out";
+
+/// Cancels `interrupted` at the first signal and says so. Call it inside a runtime.
+pub(crate) fn listen(interrupted: CancellationToken, say: fn(&str)) -> Outcome<()> {
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
         signals.next().await;
-        note(STOPPING);
+        say(STOPPING);
         interrupted.cancel();
         signals.next().await;
-        note("stopped at once: what ran is taken back by the next worker when the lease has run out");
+        say(STOPPED);
         std::process::exit(Exit::Interrupted as i32);
     });
     Ok(())

@@ -1,6 +1,6 @@
 //! A YAML workflow from a file: read, checked as far as that is possible without running it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tasker_engine::{
     definition::{Template, WorkflowDefinition, variables},
@@ -23,17 +23,35 @@ pub(crate) struct WorkflowArgs {
 }
 
 impl WorkflowArgs {
-    /// The definition in the file.
-    pub(crate) fn load(&self) -> Outcome<WorkflowDefinition> {
-        let text = read_text(&self.workflow)?;
-        let source = shown(&self.workflow);
-        let template = Template::parse(&text, &source).map_err(Failure::input)?;
-        template.definition(self.environment.as_deref()).map_err(Failure::input)
+    /// The workflow in the file.
+    pub(crate) fn load(&self) -> Outcome<Workflow> {
+        load(&self.workflow, self.environment.as_deref())
     }
 
     pub(crate) fn is_stdin(&self) -> bool {
         self.workflow.as_os_str() == "-"
     }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Workflow {
+    pub(crate) definition: WorkflowDefinition,
+    /// SQL of the workflow's owner that is to run before the first task is submitted.
+    pub(crate) setup: Option<String>,
+}
+
+/// The workflow in a file, for an environment. An environment that the file does not have is more likely a
+/// slip of the pen than the wish for the base.
+pub(crate) fn load(path: &Path, environment: Option<&str>) -> Outcome<Workflow> {
+    let template = Template::parse(&read_text(path)?, &shown(path)).map_err(Failure::input)?;
+    let known = template.environments();
+    if let Some(wanted) = environment.filter(|name| !known.contains(name)) {
+        let has = if known.is_empty() { "none".into() } else { known.join(", ") };
+        return Err(Failure::input(format!("{} has no environment `{wanted}`; it has {has}", shown(path))));
+    }
+    let definition = template.definition(environment).map_err(Failure::input)?;
+    Ok(Workflow { definition, setup: template.setup().map(str::to_owned) })
 }
 
 /// The handlers that this program has; `command` only where it is allowed.

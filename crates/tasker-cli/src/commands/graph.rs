@@ -1,5 +1,7 @@
 //! `tasker graph`: a workflow as a drawing, with the states of a task if one is named.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use diesel::PgConnection;
 use serde_json::json;
@@ -12,14 +14,17 @@ use crate::{
     output::Output,
     queries,
     situation::Situation,
-    workflow::WorkflowArgs,
+    workflow,
 };
 
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["workflow", "task"])))]
 pub(crate) struct Args {
-    #[command(flatten)]
-    workflow: Option<WorkflowArgs>,
+    /// The workflow, a YAML or JSON file; - is stdin
+    #[arg(required_unless_present = "task")]
+    workflow: Option<PathBuf>,
+    /// The environment whose overrides apply
+    #[arg(long, value_name = "NAME", requires = "workflow")]
+    environment: Option<String>,
     /// How to draw it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -36,18 +41,12 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
-    let from_file = args.workflow.as_ref().map(WorkflowArgs::load).transpose()?;
-    let (definition, states) = match args.task {
-        Some(task) => {
-            let database = Database::ready(database, false)?;
-            let (kept, states) = with_states(&mut database.connect()?, task)?;
-            (from_file.unwrap_or(kept), Some(states))
-        }
-        None => {
-            let nothing = || Failure::new(Exit::Usage, "name a workflow or a task to draw");
-            (from_file.ok_or_else(nothing)?, None)
-        }
+    let from_file = match &args.workflow {
+        Some(path) => Some(workflow::load(path, args.environment.as_deref())?.definition),
+        None => None,
     };
+    let of_task = args.task.map(|task| with_states(task, database)).transpose()?;
+    let (definition, states) = chosen(from_file, of_task)?;
     let drawn = draw(args.format, &definition, states.as_ref());
     let graph = Graph::new(&definition);
     let document = json!({
@@ -67,7 +66,29 @@ fn draw(format: Format, definition: &WorkflowDefinition, states: Option<&States>
     }
 }
 
-fn with_states(conn: &mut PgConnection, id: TaskId) -> Outcome<(WorkflowDefinition, States)> {
+type OfTask = (WorkflowDefinition, States);
+
+fn chosen(
+    from_file: Option<WorkflowDefinition>,
+    of_task: Option<OfTask>,
+) -> Outcome<(WorkflowDefinition, Option<States>)> {
+    match (from_file, of_task) {
+        (None, None) => Err(Failure::new(Exit::Usage, "name a workflow or a task to draw")),
+        (Some(definition), None) => Ok((definition, None)),
+        (None, Some((kept, states))) => Ok((kept, Some(states))),
+        (Some(definition), Some((kept, states))) if definition.full_name() == kept.full_name() => {
+            Ok((definition, Some(states)))
+        }
+        (Some(definition), Some((kept, _))) => {
+            let (file, task) = (definition.full_name(), kept.full_name());
+            Err(Failure::input(format!("the file holds {file}, but the task is of {task}")))
+        }
+    }
+}
+
+fn with_states(id: TaskId, database: &DatabaseArgs) -> Outcome<OfTask> {
+    let database = Database::ready(database, false)?;
+    let conn = &mut database.connect()?;
     let (task, _) = queries::task(conn, id)?;
     let definition = queries::definition(conn, &task)?;
     let steps = StepWithName::of_task(conn, id)?;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use comfy_table::Cell;
-use diesel::PgConnection;
+use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use serde_json::{Value, json};
 use tasker_engine::{
-    definition::WorkflowDefinition,
     identity::Identity,
     submit::{Submitted, TaskRequest, submit},
 };
@@ -20,7 +19,7 @@ use crate::{
     operation::ActorArgs,
     output::{Output, state},
     queries,
-    workflow::{self, WorkflowArgs},
+    workflow::{self, Workflow, WorkflowArgs},
 };
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +30,10 @@ pub(crate) struct Args {
     #[arg(long)]
     other_handlers: bool,
 }
+
+/// Two programs at once would both find that a table does not exist yet; and a notice that it does is none.
+const ALONE: &str = "set local client_min_messages = warning;
+    select pg_advisory_xact_lock(hashtextextended('tasker.setup', 0))";
 
 /// What is submitted; `run` takes the same.
 #[derive(Debug, clap::Args)]
@@ -93,32 +96,37 @@ impl TaskArgs {
         request
     }
 
-    /// Creates all tasks or none.
+    /// Creates all tasks or none, after the setup of the workflow, in one transaction.
     pub(crate) fn submit(
         &self,
         conn: &mut PgConnection,
-        definition: &WorkflowDefinition,
+        workflow: &Workflow,
         requests: &[TaskRequest],
     ) -> Outcome<Vec<Submitted>> {
         let identity = match self.identity {
             IdentityArg::Random => Identity::Random,
             IdentityArg::Hash => Identity::Hash,
         };
-        Ok(submit(conn, definition, requests, &identity, None)?)
+        conn.transaction(|conn| {
+            if let Some(sql) = &workflow.setup {
+                conn.batch_execute(ALONE).and_then(|()| conn.batch_execute(sql)).map_err(Failure::setup)?;
+            }
+            Ok(submit(conn, &workflow.definition, requests, &identity, None)?)
+        })
     }
 }
 
 pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
-    let definition = args.tasks.workflow.load()?;
+    let workflow = args.tasks.workflow.load()?;
     if args.other_handlers {
-        workflow::check_configuration(&definition)?;
+        workflow::check_configuration(&workflow.definition)?;
     } else {
-        workflow::check_known(&definition)?;
+        workflow::check_known(&workflow.definition)?;
     }
     let requests = args.tasks.requests()?;
     let database = Database::ready(database, args.tasks.migrate)?;
     let conn = &mut database.connect()?;
-    let submitted = args.tasks.submit(conn, &definition, &requests)?;
+    let submitted = args.tasks.submit(conn, &workflow, &requests)?;
     let ids: Vec<TaskId> = submitted.iter().map(|s| s.task_id).collect();
     let states = queries::states(conn, &ids)?;
     print(&submitted, &states, out);

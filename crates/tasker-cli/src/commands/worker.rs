@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome
 
 async fn work(args: &Args, database: &Database) -> Outcome<WorkerReport> {
     let shutdown = CancellationToken::new();
-    signals::listen(shutdown.clone())?;
+    signals::listen(shutdown.clone(), |said| tracing::info!("{said}"))?;
     let options = WorkerOptions {
         name: args.name.clone().unwrap_or_else(name),
         namespaces: (!args.namespace.is_empty()).then(|| args.namespace.clone()),

@@ -46,21 +46,22 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
     logging::start(LogFormat::Text, "error")?;
-    let definition = args.tasks.workflow.load()?;
+    let workflow = args.tasks.workflow.load()?;
+    let definition = &workflow.definition;
     let registry = workflow::registry(args.allow_command);
-    check_runnable(&definition, &registry)?;
+    check_runnable(definition, &registry)?;
     let requests = args.tasks.requests()?;
     let database = Database::ready(database, args.tasks.migrate)?;
     let started = Instant::now();
     let conn = &mut database.connect()?;
-    let submitted = args.tasks.submit(conn, &definition, &requests)?;
+    let submitted = args.tasks.submit(conn, &workflow, &requests)?;
     let mut ids: Vec<TaskId> = submitted.iter().map(|s| s.task_id).collect();
     ids.sort();
     ids.dedup();
     let created = submitted.iter().filter(|s| s.created).count();
-    let registry = needed(conn, &ids, &definition, &registry)?;
-    let interrupted = runtime()?.block_on(work(args, &definition, &database, registry, &ids))?;
-    let summary = Summary::load(conn, &definition, &ids, created, started.elapsed())?;
+    let registry = needed(conn, &ids, definition, &registry)?;
+    let interrupted = runtime()?.block_on(work(args, definition, &database, registry, &ids))?;
+    let summary = Summary::load(conn, definition, &ids, created, started.elapsed())?;
     summary.print(interrupted, out);
     Ok(if interrupted { Exit::Interrupted } else { summary.exit() })
 }
@@ -93,7 +94,7 @@ async fn work(
 ) -> Outcome<bool> {
     let db = database.pool(connections(args.workers))?;
     let (interrupted, stop) = (CancellationToken::new(), CancellationToken::new());
-    signals::listen(interrupted.clone())?;
+    signals::listen(interrupted.clone(), |said| note(said))?;
     let watch = Arc::new(Watch::new(ids));
     let worker = Worker::new(db.clone(), registry, options(args, definition, &watch));
     let working = worker.run(stop.clone());
