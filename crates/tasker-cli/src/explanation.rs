@@ -16,6 +16,8 @@ use crate::{
 
 /// How much of an error is quoted.
 const QUOTED: usize = 300;
+/// How many other steps are named.
+const LISTED: usize = 5;
 
 /// Where a step stands, in sentences.
 #[derive(Debug, Clone, Serialize)]
@@ -55,7 +57,7 @@ fn sentences(at: &Situation, step: &StepReadinessStatus) -> (String, String) {
         R::InProgress => running(at, step),
         R::Finished => finished(step, at),
         R::Permanent | R::Exhausted | R::NotRetryable => (dead(step).unwrap_or_default(), remedy(at, step)),
-        R::WaitingForParents => (parents(at, step), "it becomes ready when all its parents are done".into()),
+        R::WaitingForParents => (parents(at, step), causes(at, step)),
         R::Held => (
             "is held back, because another step is dead and the workflow fails fast".into(),
             format!("retrying or resolving the dead step lifts the hold: `tasker task retry {task}`"),
@@ -129,7 +131,13 @@ fn exhausted(step: &StepReadinessStatus) -> String {
 }
 
 fn remedy(at: &Situation, step: &StepReadinessStatus) -> String {
-    format!("{}, or declaring it done: `tasker step resolve {} {}`", retry(at), at.task.task_id, step.name)
+    let plain = |name: &str| {
+        name.starts_with(char::is_alphanumeric)
+            && !name.contains(|c: char| !c.is_alphanumeric() && !"_-.".contains(c))
+    };
+    // A name that the shell would take apart is replaced by the id.
+    let name = if plain(&step.name) { step.name.clone() } else { step.workflow_step_id.to_string() };
+    format!("{}, or declaring it done: `tasker step resolve {} {name}`", retry(at), at.task.task_id)
 }
 
 fn retry(at: &Situation) -> String {
@@ -151,6 +159,23 @@ fn due(at: &Situation, step: &StepReadinessStatus, what: &str) -> String {
     }
 }
 
+/// What has to happen at the far end of a chain of waiting steps.
+fn causes(at: &Situation, step: &StepReadinessStatus) -> String {
+    let causes = at.causes(step.workflow_step_id, LISTED + 1);
+    let names = |wanted: &dyn Fn(&StepReadinessStatus) -> bool| {
+        let found = causes.iter().take(LISTED).filter(|c| wanted(c)).map(|c| format!("`{}`", c.name));
+        found.collect::<Vec<_>>().join(", ")
+    };
+    let is_dead = |s: &StepReadinessStatus| dead(s).is_some() || s.current_state == StepState::Cancelled;
+    let (dead, alive) = (names(&is_dead), names(&|s| !is_dead(s)));
+    let more = if causes.len() > LISTED { " and more" } else { "" };
+    match (dead.is_empty(), alive.is_empty()) {
+        (true, _) => format!("{alive}{more} will be done, and what lies between"),
+        (false, true) => format!("somebody has to retry or resolve {dead}{more}"),
+        (false, false) => format!("somebody has to retry or resolve {dead}; {alive}{more} will be done"),
+    }
+}
+
 /// What the last attempt said, with the kind where it is not the ordinary one.
 fn error(step: &StepReadinessStatus) -> String {
     let said = step.last_error.as_deref().map_or_else(|| "no message".into(), |e| one_line(e, QUOTED));
@@ -167,8 +192,8 @@ fn parents(at: &Situation, step: &StepReadinessStatus) -> String {
         .filter(|p| !p.current_state.is_done())
         .map(|p| parent(at, p))
         .collect();
-    let shown = open.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    let more = open.len().saturating_sub(5);
+    let shown = open.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
+    let more = open.len().saturating_sub(LISTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("waits for {shown}{more}; {} of {} parents are done", step.completed_parents, step.total_parents)
 }

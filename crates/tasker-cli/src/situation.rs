@@ -1,15 +1,16 @@
 //! Everything about one task that explaining and drawing need, read in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use tasker_model::{Edge, NamedTask, StepId, Task, TaskId, WorkerId};
-use tasker_readiness::StepReadinessStatus;
+use tasker_readiness::{BlockingReason, StepReadinessStatus};
 
 use crate::{
     database::now,
     exit::{Failure, Outcome},
+    output::one_line,
     queries::{self, WorkerRow},
 };
 
@@ -21,6 +22,8 @@ pub(crate) struct Situation {
     pub(crate) workflow: NamedTask,
     pub(crate) steps: Vec<StepReadinessStatus>,
     pub(crate) edges: Vec<Edge>,
+    /// The parents of each step, by position in `steps`.
+    parents: HashMap<StepId, Vec<usize>>,
     changes: HashMap<StepId, DateTime<Utc>>,
     alive: Vec<WorkerRow>,
     workers: HashMap<WorkerId, WorkerRow>,
@@ -39,7 +42,8 @@ impl Situation {
         let changes = queries::last_changes(conn, id)?;
         let running: Vec<_> = steps.iter().filter_map(|s| s.worker_id).collect();
         let (alive, workers) = WorkerRow::alive_or(conn, &running, now)?;
-        Ok(Self { now, task, workflow, steps, edges, changes, alive, workers })
+        let parents = parents(&steps, &edges);
+        Ok(Self { now, task, workflow, steps, edges, parents, changes, alive, workers })
     }
 
     /// The step of this name or id.
@@ -59,13 +63,27 @@ impl Situation {
 
     /// The parents of a step.
     pub(crate) fn parents(&self, step: StepId) -> impl Iterator<Item = &StepReadinessStatus> {
-        let edges = self.edges.iter().filter(move |e| e.to_step_id == step);
-        edges.filter_map(|e| self.by_id(e.from_step_id))
+        self.parents.get(&step).into_iter().flatten().map(|at| &self.steps[*at])
     }
 
-    fn by_id(&self, id: StepId) -> Option<&StepReadinessStatus> {
-        let at = self.steps.binary_search_by_key(&id, |s| s.workflow_step_id).ok()?;
-        self.steps.get(at)
+    /// What a step that waits for its parents waits for in the end: ancestors that are not done and do not
+    /// wait for parents themselves. At most `limit` of them.
+    pub(crate) fn causes(&self, step: StepId, limit: usize) -> Vec<&StepReadinessStatus> {
+        let (mut seen, mut open, mut causes) = (HashSet::from([step]), vec![step], vec![]);
+        while let Some(next) = open.pop().filter(|_| causes.len() < limit) {
+            for parent in self.parents(next).filter(|p| !p.current_state.is_done()) {
+                if !seen.insert(parent.workflow_step_id) {
+                    continue;
+                }
+                match parent.blocking_reason() {
+                    Some(BlockingReason::WaitingForParents) => open.push(parent.workflow_step_id),
+                    _ => causes.push(parent),
+                }
+            }
+        }
+        causes.sort_by_key(|s| s.workflow_step_id);
+        causes.truncate(limit);
+        causes
     }
 
     /// Since when a step has been in its state.
@@ -81,8 +99,19 @@ impl Situation {
     /// The worker by number and name.
     pub(crate) fn worker(&self, id: WorkerId) -> String {
         match self.workers.get(&id) {
-            Some(worker) => format!("worker {id} ({})", worker.name),
+            Some(worker) => format!("worker {id} ({})", one_line(&worker.name, 80)),
             None => format!("worker {id}"),
         }
     }
+}
+
+/// Steps come in the order of their ids.
+fn parents(steps: &[StepReadinessStatus], edges: &[Edge]) -> HashMap<StepId, Vec<usize>> {
+    let mut parents: HashMap<StepId, Vec<usize>> = HashMap::new();
+    for edge in edges {
+        if let Ok(at) = steps.binary_search_by_key(&edge.from_step_id, |s| s.workflow_step_id) {
+            parents.entry(edge.to_step_id).or_default().push(at);
+        }
+    }
+    parents
 }

@@ -45,6 +45,7 @@ fn a_failed_task_is_explained_resolved_and_goes_on() {
         "judge failed for good: ",
         "tasker step resolve 1 judge",
         "ship waits for `judge` (error, attempt 1 of 3, permanent); 0 of 1 parents are done",
+        "change   somebody has to retry or resolve `judge`",
     ] {
         assert!(why.contains(sentence), "{sentence}: {why}");
     }
