@@ -35,7 +35,7 @@ pub(crate) struct OperationArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ActorArgs {
     /// Who asks for it; the name of the operating system's user if not given
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     actor: Option<String>,
 }
 

@@ -141,6 +141,8 @@ fn wrong_usage_is_two() {
         &["task", "show", "x"],
         &["graph"],
         &["migrate", "down"],
+        &["worker", "--lease", "0s"],
+        &["worker", "--name", ""],
     ] {
         run(command(dir.path()).args(args), "").expect(2);
     }

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long)]
     namespace: Vec<String>,
     /// For how long a claim holds without renewal: a dead worker's steps run again after it
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse_span)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = lease)]
     lease: Duration,
     /// How long running steps may take to end when the worker is told to stop
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse_span)]
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_command: bool,
     /// What people know the worker by; host and process if not given
-    #[arg(long)]
+    #[arg(long, value_parser = short)]
     name: Option<String>,
     /// Stop when nothing is left to do
     #[arg(long)]
@@ -47,6 +47,19 @@ pub(crate) struct Args {
     /// Bring the schema of a named database up to date first; a private one is always
     #[arg(long)]
     migrate: bool,
+}
+
+/// What the database takes as a lease.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = time::parse_span(text)?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&lease);
+    if fits { Ok(lease) } else { Err("a lease is between 100ms and 24h long".into()) }
+}
+
+/// What the database takes as a worker's name.
+fn short(name: &str) -> Result<String, String> {
+    let fits = (1..=256).contains(&name.chars().count());
+    if fits { Ok(name.into()) } else { Err("a name has 1 to 256 characters".into()) }
 }
 
 pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
-    logging::start(LogFormat::Text, "error")?;
+    logging::start(LogFormat::Text, "error,tasker_engine=warn")?;
     let workflow = args.tasks.workflow.load()?;
     let definition = &workflow.definition;
     let registry = workflow::registry(args.allow_command);

@@ -80,7 +80,7 @@ fn header(at: &Situation, out: &Output) {
         ("tags", words(&task.tags)),
     ];
     for (name, text) in lines.iter().filter(|(_, text)| !text.is_empty()) {
-        out.line(format_args!("{} {text}", out.strong(&format!("{name:<9}"))));
+        out.line(format_args!("{} {}", out.strong(&format!("{name:<9}")), one_line(text, 4 * SHOWN)));
     }
     out.line("");
 }
