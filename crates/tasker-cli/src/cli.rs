@@ -9,7 +9,7 @@ use crate::{
 
 /// Durable workflows on PostgreSQL: run, submit, watch and repair them
 #[derive(Debug, Parser)]
-#[command(name = "tasker", version, arg_required_else_help = true, infer_subcommands = false)]
+#[command(name = "tasker", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,

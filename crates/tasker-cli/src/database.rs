@@ -5,12 +5,9 @@ use clap::Args;
 use diesel::{PgConnection, prelude::*};
 use tasker_engine::db::{Db, connect};
 use tasker_localpg::{Origin, Progress, Resolved, Wanted, resolve};
-use tasker_model::migrations;
+use tasker_model::migrations::{self, MigrationError};
 
-use crate::{
-    exit::{Exit, Failure, Outcome},
-    output::note,
-};
+use crate::{exit::Outcome, output::note};
 
 /// Where the database is; flags of every command that needs one.
 #[derive(Debug, Clone, Default, Args)]
@@ -38,16 +35,14 @@ impl Database {
     pub(crate) fn ready(args: &DatabaseArgs, migrate: bool) -> Outcome<Self> {
         let database = Self::find(args)?;
         let conn = &mut database.connect()?;
-        let behind = || migrations::MigrationError::Pending(vec![]);
         match migrations::verify(conn) {
-            Ok(()) => Ok(database),
-            Err(e) if std::mem::discriminant(&e) != std::mem::discriminant(&behind()) => Err(e.into()),
-            Err(_) if migrate || database.is_private() => {
+            Ok(()) => {}
+            Err(MigrationError::Pending(_)) if migrate || database.is_private() => {
                 migrations::run_pending(conn)?;
-                Ok(database)
             }
-            Err(e) => Err(Failure::new(Exit::Schema, format!("{e} first"))),
+            Err(e) => return Err(e.into()),
         }
+        Ok(database)
     }
 
     /// One connection.

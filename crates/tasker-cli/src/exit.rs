@@ -197,3 +197,17 @@ impl From<DefinitionErrors> for Failure {
         Self { exit: Exit::BadInput, error: e.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn the_readme_has_every_code() {
+        let readme = include_str!("../README.md");
+        for exit in Exit::ALL {
+            let row = format!("| {} | {}", exit as u8, exit.meaning());
+            assert!(readme.contains(&row), "{row}");
+        }
+    }
+}

@@ -46,6 +46,56 @@ fn people_read_a_table_and_why_a_task_failed() {
 }
 
 #[test]
+fn setup_runs_before_the_first_task_and_bears_repetition() {
+    let bench = Bench::new();
+    let sold = "name: sold\nsetup: create table if not exists sales (cart integer, total integer)\nstep_templates:\n  - name: sell\n    handler_class: sql\n    handler_config:\n      statement: |\n        insert into sales select ($1 #>> '{context,id}')::integer, 7 returning total\n";
+    bench.file("w.yaml", sold);
+    for _ in 0..2 {
+        let ran =
+            bench.tasker_with(&["run", "w.yaml", "--input", "-"], "[{\"id\": 1}, {\"id\": 2}]").expect(0);
+        assert!(ran.err.is_empty(), "{}", ran.err);
+    }
+    assert_eq!(bench.count("select count(*) as n from sales"), 4);
+    bench.file("w.yaml", &sold.replace("create table if not exists sales", "create tabel"));
+    let ran = bench.tasker(&["submit", "w.yaml"]).expect(4);
+    assert!(ran.err.contains("the workflow's setup failed: syntax error"), "{}", ran.err);
+    assert_eq!(bench.count("select count(*) as n from tasker.tasks"), 4);
+}
+
+#[test]
+fn variables_come_from_the_environment_of_who_runs() {
+    let bench = Bench::new();
+    bench.file(
+        "w.yaml",
+        "name: w\nstep_templates:\n  - { name: ask, handler_class: http, default_retry_limit: 1, handler_config: { url: \"http://${UNSET_IN_TESTS}/secret\" } }\n",
+    );
+    bench.tasker(&["submit", "w.yaml"]).expect(0);
+    let mut command = support::command(bench.dir.path());
+    command.env("TASKER_DATABASE_URL", bench.database.url()).env("UNSET_IN_TESTS", "127.0.0.1:1");
+    let ran = support::run(command.args(["run", "w.yaml"]), "").expect(3);
+    assert!(ran.out.contains("has used up its attempts (1 of 1): HTTP_CONNECT"), "{}", ran.out);
+    assert!(ran.out.contains("${UNSET_IN_TESTS}") && !ran.out.contains("127.0.0.1:1"), "{}", ran.out);
+}
+
+#[test]
+fn without_a_database_a_private_one_is_kept_and_migrated() {
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::write(dir.path().join("w.yaml"), PRICES).unwrap();
+    // The server runs as another user where the tests run as root.
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let tasker = |args: &[&str], stdin: &str| {
+        let mut command = support::command(dir.path());
+        support::run(command.env("TASKER_DATA_DIR", dir.path().join("pg")).args(args), stdin)
+    };
+    let ran = tasker(&["run", "w.yaml", "--input", "-"], "{\"items\": []}").expect(0);
+    assert!(ran.err.starts_with("database: private PostgreSQL "), "{}", ran.err);
+    assert!(tasker(&["pg", "status"], "").expect(0).out.contains("does not run"));
+    let listed = tasker(&["task", "list", "--json"], "").expect(0).json();
+    assert_eq!(listed[0]["state"], "complete");
+    assert_eq!(tasker(&["pg", "stop", "--json"], "").expect(0).json()["stopped"], false);
+}
+
+#[test]
 fn an_empty_array_is_nothing_to_do() {
     let bench = Bench::new();
     bench.file("w.yaml", PRICES);
