@@ -536,10 +536,10 @@ returns table (
   held_steps bigint, next_retry_at timestamptz, detailed_status text)
 language sql stable rows 100 as $$
   select c.task_id, c.named_task_id, c.state, c.total, c.pending, c.in_progress, c.done, c.failed, c.ready,
-    case c.verdict when 'waiting_for_retry' then 'waiting_for_dependencies' when 'held' then 'blocked_by_failures' else c.verdict end,
+    case when c.verdict in ('waiting_for_retry', 'held') then 'waiting_for_dependencies' else c.verdict end,
     case c.verdict
       when 'has_ready_steps' then 'execute_ready_steps' when 'processing' then 'wait_for_completion'
-      when 'blocked_by_failures' then 'handle_failures' when 'held' then 'handle_failures'
+      when 'blocked_by_failures' then 'handle_failures'
       when 'all_complete' then 'finalize_task' else 'wait_for_dependencies' end,
     case when c.total = 0 then 0.0 else round(c.done * 100.0 / c.total, 2) end,
     case when c.failed = 0 then 'healthy' when c.ready > 0 then 'recovering' when c.dead_errors > 0 then 'blocked' else 'recovering' end,
