@@ -213,7 +213,7 @@ impl StepReadinessStatus {
         }
     }
 
-    /// `max_retries_reached`, `waiting_for_backoff` or `retry_eligible`.
+    /// `max_retries_reached`, `not_retryable`, `waiting_for_backoff` or `retry_eligible`.
     pub fn retry_status(&self) -> &'static str {
         if !self.retry_eligible {
             return "max_retries_reached";
