@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure, Outcome};
 
+/// A table is not squeezed into fewer columns.
+const NARROW: u16 = 60;
+
 /// Where a command writes what it found.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -60,15 +63,19 @@ impl Output {
         table.load_style(presets::NOTHING).set_header(header.iter().map(|h| h.to_uppercase()));
         table.add_rows(rows);
         self.fit(&mut table);
-        for line in table.to_string().lines() {
-            self.line(line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()));
-        }
+        table.to_string().lines().for_each(|line| self.line(line.trim_end()));
     }
 
     fn fit(&self, table: &mut Table) {
-        let terminal = io::stdout().is_terminal();
-        let arrangement = if terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
-        table.set_content_arrangement(arrangement);
+        if let Some(first) = table.column_mut(0) {
+            first.set_padding((0, 1));
+        }
+        // A terminal that does not know its width, or has none to speak of, wraps by itself.
+        let wraps = io::stdout().is_terminal() && table.width().is_some_and(|columns| columns >= NARROW);
+        table.set_content_arrangement(match wraps {
+            true => ContentArrangement::Dynamic,
+            false => ContentArrangement::Disabled,
+        });
         if self.colours {
             table.enforce_styling();
         } else {
