@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 mod codegen;
+mod data;
 mod database;
 mod demo;
 mod migrate;
@@ -41,6 +42,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Fills a database with tasks of known shapes in known states.
+    Data(data::Options),
     /// One worker process of the demo.
     #[command(hide = true)]
     DemoWorker(demo::WorkerProcess),
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
         Command::Ci(options) => suite::ci(&options),
         Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),
         Command::OrderService(options) => serve(&options).map(|()| ExitCode::SUCCESS),
+        Command::Data(options) => data::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
