@@ -158,7 +158,13 @@ async fn run_transactional(
     match done.await {
         Ok(Ok(changes)) => AttemptOutcome::Committed(changes),
         Ok(Err(Rollback::LeaseLost)) => AttemptOutcome::LeaseLost,
-        Ok(Err(Rollback::Step(e))) => failed(e),
+        // By `?` the handler's error is a sentence: that of the timeout is the step's own.
+        Ok(Err(Rollback::Step(e))) => match timeout_ms {
+            Some(after_ms) if timed_out(&e.message) => {
+                AttemptOutcome::Failed(AttemptFailure::TimedOut { after_ms })
+            }
+            _ => failed(e),
+        },
         Ok(Err(Rollback::Panicked(text))) => AttemptOutcome::Failed(AttemptFailure::Panicked(text)),
         Ok(Err(Rollback::Database(e))) => database_failure(&e, timeout_ms),
         Err(e) => failed(StepError::retryable(e.to_string()).with_code("DATABASE")),
@@ -184,10 +190,14 @@ fn call(
     Ok(value)
 }
 
+fn timed_out(message: &str) -> bool {
+    message.contains("canceling statement due to statement timeout")
+}
+
 fn database_failure(error: &QueryError, timeout_ms: Option<u64>) -> AttemptOutcome {
     let text = describe(error);
     AttemptOutcome::Failed(match timeout_ms {
-        Some(after_ms) if text.contains("statement timeout") => AttemptFailure::TimedOut { after_ms },
+        Some(after_ms) if timed_out(&text) => AttemptFailure::TimedOut { after_ms },
         _ if is_transient(error) => AttemptFailure::Refused(StepError::retryable(text).with_code("DATABASE")),
         _ => AttemptFailure::Refused(StepError::permanent(text).with_code("DATABASE")),
     })

@@ -75,6 +75,26 @@ pub fn is_transient(error: &QueryError) -> bool {
     }
 }
 
+/// Whether the data violates a constraint: the same data is refused again.
+pub fn is_violation(error: &QueryError) -> bool {
+    use DatabaseErrorKind::{
+        CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation, RestrictViolation,
+        UniqueViolation,
+    };
+    matches!(
+        error,
+        QueryError::DatabaseError(
+            UniqueViolation
+                | ForeignKeyViolation
+                | RestrictViolation
+                | NotNullViolation
+                | CheckViolation
+                | ExclusionViolation,
+            _
+        )
+    )
+}
+
 /// What a refused statement means, as a sentence with the database's hint where it gives one.
 pub fn describe(error: &QueryError) -> String {
     let QueryError::DatabaseError(_, info) = error else { return error.to_string() };

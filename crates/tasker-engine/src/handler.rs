@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use tasker_model::{StepId, TaskId};
 use tokio_util::sync::CancellationToken;
 
+use crate::db::{describe, is_violation};
+
 /// A boxed future that a handler returns.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
@@ -82,7 +84,8 @@ pub enum Failure {
 }
 
 /// Why an attempt failed. Deliberately not `std::error::Error`, so that `?` turns any error into a
-/// retryable failure.
+/// failure: a permanent one where the database refuses the data (a violated constraint of Diesel's
+/// errors), a retryable one otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepError {
     /// Whether another attempt may help.
@@ -119,9 +122,14 @@ impl StepError {
     }
 }
 
-impl<E: std::error::Error> From<E> for StepError {
+impl<E: std::error::Error + 'static> From<E> for StepError {
     fn from(e: E) -> Self {
-        Self::retryable(e.to_string())
+        match (&e as &dyn std::error::Error).downcast_ref() {
+            Some(refusal) if is_violation(refusal) => {
+                Self::permanent(describe(refusal)).with_code("DATABASE")
+            }
+            _ => Self::retryable(e.to_string()),
+        }
     }
 }
 
