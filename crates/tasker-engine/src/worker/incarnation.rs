@@ -111,7 +111,8 @@ impl Incarnation {
     ) -> Result<(), DbError> {
         let options = &self.worker.options;
         let (mut pause, mut patience) = (options.poll_min, Patience::new());
-        while !shutdown.is_cancelled() && !self.expired.is_cancelled() {
+        // Without a reporter, of which the error is told at the end, nothing that is claimed could end.
+        while !shutdown.is_cancelled() && !self.expired.is_cancelled() && !ended.is_closed() {
             while steps.try_join_next().is_some() {}
             let free = self.slots.available_permits();
             if free == 0 {
@@ -163,9 +164,13 @@ impl Incarnation {
     }
 
     /// Whether no step of this worker's queues is in progress anywhere: somebody else's may come back.
+    /// Where the database does not say for now, it is asked again.
     async fn nothing_left(&self) -> Result<bool, DbError> {
         let worker_id = self.worker_id;
-        self.worker.runner.db.query(move |conn| commands::is_drained(conn, worker_id)).await
+        match self.worker.runner.db.query(move |conn| commands::is_drained(conn, worker_id)).await {
+            Err(e) if e.is_transient() => Ok(false),
+            answer => answer,
+        }
     }
 
     async fn look(&self, free: usize) -> Result<Look, DbError> {
@@ -203,7 +208,12 @@ impl Incarnation {
         let cancellation = self.expired.child_token();
         self.lock().insert(step.step_id, (step.claim(), cancellation.clone()));
         let ended = self.worker.runner.attempt(step, results, cancellation).await;
-        self.lock().remove(&step.step_id);
+        let mut running = self.lock();
+        // After a retry this incarnation may have claimed the step once more: that claim stays known.
+        if running.get(&step.step_id).is_some_and(|(claim, _)| *claim == step.claim()) {
+            running.remove(&step.step_id);
+        }
+        drop(running);
         self.conclude(step, ended)
     }
 
