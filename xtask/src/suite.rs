@@ -29,7 +29,7 @@ pub(crate) fn test(options: &Options) -> Result<ExitCode> {
     let own = ["TASKER_DATABASE_URL", "DATABASE_URL"];
     let unnamed: Environment = env::vars_os().filter(|(k, _)| !own.iter().any(|o| k == o)).collect();
     let server = resolve_in(&unnamed, named, &Wanted::throw_away().max_connections(300), &mut show)?;
-    let mut cargo = cargo(&["test", "--workspace", "--all-features"]);
+    let mut cargo = cargo(&["test", "--workspace"]);
     cargo.args(&options.args).env("TASKER_TEST_DATABASE_URL", &server.url);
     let oracle = root().join("../shared/oracle");
     if oracle.is_dir() && env::var_os("TASKER_ORACLE").is_none() {
