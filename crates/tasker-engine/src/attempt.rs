@@ -63,11 +63,8 @@ async fn run_async(
     let cancelled = context.cancellation.clone();
     let mut running = tokio::spawn(async move { handler.call(context).await });
     let ended = tokio::select! {
-        ended = &mut running => ended,
-        after_ms = expiry(timeout_ms) => {
-            stop(&cancelled, &mut running).await;
-            return AttemptOutcome::Failed(AttemptFailure::TimedOut { after_ms });
-        }
+        // In this order: an attempt that ends because it was told to stop was stopped, it did not fail.
+        biased;
         () = cancelled.cancelled() => match tokio::time::timeout(GRACE, &mut running).await {
             Ok(Ok(Ok(value))) => Ok(Ok(value)),
             _ => {
@@ -75,6 +72,11 @@ async fn run_async(
                 return AttemptOutcome::Stopped;
             }
         },
+        ended = &mut running => ended,
+        after_ms = expiry(timeout_ms) => {
+            stop(&cancelled, &mut running).await;
+            return AttemptOutcome::Failed(AttemptFailure::TimedOut { after_ms });
+        }
     };
     match ended {
         Ok(result) => outcome(result),
