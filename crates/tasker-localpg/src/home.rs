@@ -135,14 +135,21 @@ fn settings(dir: &Path, options: &ClusterOptions) -> String {
         let unsafe_but_fast = ["fsync", "synchronous_commit", "full_page_writes"];
         lines.extend(unsafe_but_fast.map(|name| format!("{name} = off")));
     }
+    let own = |(name, value): &(String, String)| format!("{name} = {}", quoted(value));
+    lines.extend(options.settings.iter().map(own));
     lines.join("\n") + "\n"
+}
+
+/// A value as a string of the settings file, whose lines it cannot leave.
+fn quoted(value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('\'', "''").replace('\n', "\\n");
+    format!("'{value}'")
 }
 
 /// The setting is a list, so the folder is quoted as a member of it and then as a string.
 fn quoted_folder(dir: &Path) -> String {
     let member = dir.to_string_lossy().replace('"', "\"\"");
-    let string = member.replace('\\', "\\\\").replace('\'', "''");
-    format!("'\"{string}\"'")
+    quoted(&format!("\"{member}\""))
 }
 
 #[cfg(test)]
@@ -161,5 +168,15 @@ mod tests {
         let text = settings(dir, &ClusterOptions::durable(dir).max_connections(7));
         assert!(text.contains("max_connections = 7\n") && !text.contains("fsync"));
         assert!(settings(dir, &ClusterOptions::throw_away()).contains("fsync = off\n"));
+    }
+
+    #[test]
+    fn a_setting_comes_last_and_stays_in_its_line() {
+        let options = ClusterOptions::throw_away()
+            .setting("fsync", "on")
+            .setting("application_name", "it's\nfsync = off");
+        let text = settings(Path::new("/tmp/x"), &options);
+        let ends = "fsync = 'on'\napplication_name = 'it''s\\nfsync = off'\n";
+        assert!(text.contains("fsync = off\n") && text.ends_with(ends), "{text}");
     }
 }

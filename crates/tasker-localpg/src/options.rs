@@ -22,6 +22,7 @@ pub struct ClusterOptions {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) max_connections: u16,
     pub(crate) autovacuum: bool,
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 impl ClusterOptions {
@@ -32,6 +33,7 @@ impl ClusterOptions {
             dir: Some(dir.as_ref().to_owned()),
             max_connections: 100,
             autovacuum: true,
+            settings: vec![],
         }
     }
 
@@ -42,6 +44,7 @@ impl ClusterOptions {
             dir: None,
             max_connections: 100,
             autovacuum: true,
+            settings: vec![],
         }
     }
 
@@ -61,6 +64,15 @@ impl ClusterOptions {
     /// change under them turn it off. It holds like [`ClusterOptions::max_connections`].
     pub fn autovacuum(mut self, on: bool) -> ClusterOptions {
         self.autovacuum = on;
+        self
+    }
+
+    /// A setting of the server, by the name that PostgreSQL has for it. It stands after everything that is
+    /// set otherwise, so it wins: `fsync` makes a throw-away cluster as slow as a durable one, for
+    /// measurements. A name or value that PostgreSQL refuses keeps the server from starting. It holds like
+    /// [`ClusterOptions::max_connections`].
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> ClusterOptions {
+        self.settings.push((name.into(), value.into()));
         self
     }
 }

@@ -20,6 +20,7 @@ pub struct Wanted {
     durability: Durability,
     dir: Option<PathBuf>,
     max_connections: Option<u16>,
+    settings: Vec<(String, String)>,
     may_fetch: bool,
 }
 
@@ -27,7 +28,13 @@ impl Wanted {
     /// A durable cluster in the user's data folder ([`Environment::data_dir`]), fetching a server
     /// where none is installed.
     pub fn durable() -> Wanted {
-        Wanted { durability: Durability::Durable, dir: None, max_connections: None, may_fetch: true }
+        Wanted {
+            durability: Durability::Durable,
+            dir: None,
+            max_connections: None,
+            settings: vec![],
+            may_fetch: true,
+        }
     }
 
     /// A cluster for this run only, fetching a server where none is installed.
@@ -44,6 +51,12 @@ impl Wanted {
     /// See [`ClusterOptions::max_connections`].
     pub fn max_connections(mut self, connections: u16) -> Wanted {
         self.max_connections = Some(connections);
+        self
+    }
+
+    /// See [`ClusterOptions::setting`].
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Wanted {
+        self.settings.push((name.into(), value.into()));
         self
     }
 
@@ -161,10 +174,11 @@ fn cluster_options(env: &Environment, wanted: &Wanted) -> Result<ClusterOptions,
         (Durability::ThrowAway, Some(parent)) => ClusterOptions::throw_away_in(parent),
         (Durability::ThrowAway, None) => ClusterOptions::throw_away(),
     };
-    Ok(match wanted.max_connections {
+    let options = match wanted.max_connections {
         Some(connections) => options.max_connections(connections),
         None => options,
-    })
+    };
+    Ok(wanted.settings.iter().fold(options, |options, (name, value)| options.setting(name, value)))
 }
 
 /// An installed server, preferably of the version that made the data, else a fetched one.

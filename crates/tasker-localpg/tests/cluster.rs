@@ -24,6 +24,18 @@ fn a_throw_away_cluster_comes_and_goes() {
 }
 
 #[test]
+fn a_setting_reaches_the_server_and_wins() {
+    let Some(server) = server() else { return };
+    let options = ClusterOptions::throw_away().setting("fsync", "on").setting("work_mem", "7MB");
+    let cluster = Cluster::start(&server, options).unwrap();
+    let settings = fs::read_to_string(cluster.dir().join("tasker.conf")).unwrap();
+    assert!(settings.ends_with("fsync = 'on'\nwork_mem = '7MB'\n"), "{settings}");
+    assert!(answers(cluster.dir()));
+    let refused = Cluster::start(&server, ClusterOptions::throw_away().setting("no_such_setting", "1"));
+    assert!(refused.is_err());
+}
+
+#[test]
 fn two_throw_away_clusters_do_not_meet() {
     let Some(server) = server() else { return };
     let parent = folder();
