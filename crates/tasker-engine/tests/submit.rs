@@ -141,6 +141,13 @@ fn only_skippable_steps_are_left_out() {
         |step: &str| TaskRequest { bypass_steps: vec![step.into()], ..TaskRequest::new(json!({})) };
     assert!(matches!(refusal(&mut bench, bypassing("a")), SubmitError::NotSkippable { position: 1, .. }));
     assert!(matches!(refusal(&mut bench, bypassing("z")), SubmitError::UnknownBypass { position: 1, .. }));
+    // The function says the same to callers in other languages.
+    let id = tasker_engine::submit::register(&mut bench.conn, &bench.definition).unwrap();
+    for step in ["a", "z"] {
+        let request = json!([{"context": {}, "identity_hash": step, "bypass_steps": [step]}]);
+        let refused = tasker_engine::commands::submit(&mut bench.conn, id, &request, None).unwrap_err();
+        assert!(refused.to_string().contains("not skippable"), "{refused}");
+    }
     let task = bench.submit_request(bypassing("b"));
     assert_eq!(bench.step_state(task, "b"), StepState::ResolvedManually);
     assert_eq!(bench.drain(), ["a", "c"]);
