@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::lines;
+use support::{lines, run};
 use tasker_model::{FailureKind, StepState, TaskState};
 use tasker_testkit::TestDatabase;
 
@@ -138,6 +138,8 @@ fn no_index_repeats_the_leading_columns_of_another() {
 fn keys_of_runtime_tables_begin_with_the_task() {
     let database = TestDatabase::new();
     let conn = &mut database.connection();
+    // Then every name is printed with its schema, whatever the role is called.
+    run(conn, "set search_path = pg_catalog");
     let keys = lines(
         conn,
         "select format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) as line from pg_constraint

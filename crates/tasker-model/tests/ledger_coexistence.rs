@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use diesel::{PgConnection, RunQueryDsl, migration::MigrationVersion};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use support::{dump, lines};
+use support::{dump, lines, run};
 use tasker_model::migrations;
 use tasker_testkit::TestDatabase;
 
@@ -59,6 +59,15 @@ impl Application {
     }
 }
 
+/// An empty database whose sessions work in `public`. The default would be the schema named like the role
+/// first, and a role may be named like ours.
+fn database() -> TestDatabase {
+    let database = TestDatabase::empty();
+    let set = format!("alter database {} set search_path = public", database.name());
+    run(&mut database.connection(), &set);
+    database
+}
+
 fn write(folder: &Path, file: &str, text: &str) {
     fs::create_dir_all(folder).and_then(|()| fs::write(folder.join(file), text)).expect("a file");
 }
@@ -91,7 +100,7 @@ fn migrate_ours(database: &TestDatabase) -> Vec<String> {
 #[test]
 fn the_application_first_and_then_ours() {
     let (database, application) =
-        (TestDatabase::empty(), Application::new(&["2024-01-01-000000_first", "2025-01-01-000000_second"]));
+        (database(), Application::new(&["2024-01-01-000000_first", "2025-01-01-000000_second"]));
     let conn = &mut database.connection();
     application.migrate(conn);
     let ours = migrate_ours(&database);
@@ -111,7 +120,7 @@ fn the_application_first_and_then_ours() {
 #[test]
 fn ours_first_and_then_the_application() {
     let (database, application) =
-        (TestDatabase::empty(), Application::new(&["2024-01-01-000000_first", "2025-01-01-000000_second"]));
+        (database(), Application::new(&["2024-01-01-000000_first", "2025-01-01-000000_second"]));
     let conn = &mut database.connection();
     let ours = migrate_ours(&database);
     application.migrate(conn);
@@ -128,7 +137,7 @@ fn ours_first_and_then_the_application() {
 #[test]
 fn an_application_may_use_the_versions_that_we_use() {
     let (database, application) =
-        (TestDatabase::empty(), Application::new(&["000_zero", "0001_tables", "0002_functions", "001_one"]));
+        (database(), Application::new(&["000_zero", "0001_tables", "0002_functions", "001_one"]));
     let conn = &mut database.connection();
     application.migrate(conn);
     let ours = migrate_ours(&database);

@@ -2,7 +2,13 @@
 
 mod support;
 
-use std::{collections::BTreeSet, fs, path::PathBuf, sync::Barrier, thread};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    sync::{Barrier, OnceLock},
+    thread,
+};
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use support::{dump, lines, run};
@@ -16,10 +22,13 @@ fn migrate(database: &TestDatabase) {
 }
 
 /// What a migration that nothing disturbed leaves behind.
-fn undisturbed() -> Vec<String> {
-    let database = TestDatabase::empty();
-    migrate(&database);
-    dump(&database)
+fn undisturbed() -> &'static [String] {
+    static DUMP: OnceLock<Vec<String>> = OnceLock::new();
+    DUMP.get_or_init(|| {
+        let database = TestDatabase::empty();
+        migrate(&database);
+        dump(&database)
+    })
 }
 
 fn source(path: &str) -> PathBuf {
