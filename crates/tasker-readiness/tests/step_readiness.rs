@@ -149,6 +149,8 @@ fn a_retry_is_ready_at_its_instant_and_not_before() {
     for attempt in 1..=3 {
         let claimed = claim(conn, worker, now);
         assert_eq!((claimed.len(), claimed[0].attempt), (1, attempt));
+        let running = one(conn, task, "a", now);
+        assert_eq!((running.last_failure_at, running.next_retry_at), (None, None), "of an error only");
         fail(conn, claimed[0].claim(), FailureKind::Retryable, 1_500, now);
         let step = one(conn, task, "a", now);
         assert_eq!((step.current_state, step.last_failure_at), (StepState::Error, Some(now)));
