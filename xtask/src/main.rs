@@ -2,12 +2,14 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
+mod bench;
 mod codegen;
 mod data;
 mod database;
 mod demo;
 mod migrate;
 mod orders;
+mod prove;
 mod suite;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -36,6 +38,10 @@ enum Command {
     Migrate(migrate::Options),
     /// Starts the order service of the demo by itself, until Ctrl-C.
     OrderService(ServiceOptions),
+    /// Proves the rule of readiness against the functions, for every small task and many random ones.
+    Prove(prove::Options),
+    /// Answers for recorded task states, one JSON case a line.
+    Readiness(prove::CaseFile),
     /// Writes what is generated: the migration of the functions, and the Rust schema.
     Codegen {
         /// Writes nothing, and fails where something is out of date.
@@ -44,6 +50,8 @@ enum Command {
     },
     /// Fills a database with tasks of known shapes in known states.
     Data(data::Options),
+    /// Measures the functions against equal views and at every size.
+    Bench(bench::Options),
     /// One worker process of the demo.
     #[command(hide = true)]
     DemoWorker(demo::WorkerProcess),
@@ -97,6 +105,9 @@ fn main() -> ExitCode {
         Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),
         Command::OrderService(options) => serve(&options).map(|()| ExitCode::SUCCESS),
         Command::Data(options) => data::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Prove(options) => prove::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Readiness(file) => prove::answer_file(&file).map(|()| ExitCode::SUCCESS),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

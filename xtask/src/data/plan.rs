@@ -15,6 +15,9 @@ pub(crate) struct Mix {
 impl Mix {
     /// Nothing but history.
     pub(crate) const FINISHED: Self = Self { pending: 0, complete: 100, error: 0 };
+
+    /// Nothing but tasks that have steps to run.
+    pub(crate) const OPEN: Self = Self { pending: 100, complete: 0, error: 0 };
 }
 
 impl Default for Mix {
