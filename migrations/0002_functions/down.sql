@@ -1,6 +1,8 @@
 -- Generated from sql/functions by `cargo xtask codegen`.
 drop function tasker.adjust_tasks(bigint[],integer[],timestamp with time zone,text,text);
 drop function tasker.ancestor_results(bigint[],bigint[]);
+drop function tasker.calculate_dependency_levels(bigint);
+drop function tasker.calculate_dependency_levels_batch(bigint[]);
 drop function tasker.cancel_tasks(bigint[],text,text,timestamp with time zone);
 drop function tasker.claim_steps(bigint,integer,timestamp with time zone);
 drop function tasker.complete_steps(bigint[],bigint[],integer[],jsonb[],timestamp with time zone);
@@ -13,6 +15,8 @@ drop function tasker.get_step_readiness_status(bigint,bigint[],timestamp with ti
 drop function tasker.get_step_readiness_status_batch(bigint[],timestamp with time zone);
 drop function tasker.get_task_execution_context(bigint,timestamp with time zone);
 drop function tasker.get_task_execution_contexts_batch(bigint[],timestamp with time zone);
+drop function tasker.get_task_workflow_summaries_batch(bigint[],timestamp with time zone);
+drop function tasker.get_task_workflow_summary(bigint,timestamp with time zone);
 drop function tasker.hold_rest(bigint[],timestamp with time zone);
 drop function tasker.is_drained(bigint);
 drop function tasker.lift_hold(bigint[],timestamp with time zone,text,text);

@@ -88,6 +88,82 @@ language sql stable as $$
 $$;
 comment on function tasker.ancestor_results(bigint[], bigint[]) is 'Results of all ancestors of each step, by name.';
 
+-- How deep each step of one task lies: a batch of one. No row if there is no such task.
+-- Columns as tasker.calculate_dependency_levels_batch, ordered by level and step.
+create or replace function tasker.calculate_dependency_levels(p_task_id bigint)
+returns table (workflow_step_id bigint, dependency_level integer, task_id bigint)
+language sql stable rows 10 as $$
+  select * from tasker.calculate_dependency_levels_batch(array[p_task_id])
+$$;
+comment on function tasker.calculate_dependency_levels(bigint) is 'How deep each step of one task lies, by the longest path.';
+
+-- How deep each step of the tasks lies: the number of edges on the longest path that leads to it.
+--   p_task_ids  the tasks; each counts once; NULL means every open one
+-- Returns one row a step of every component, ordered by task, level and step: the step, its level (0 without
+-- parents, else one more than its deepest parent) and the task. No row for a task that does not exist.
+-- Steps that wait for each other in a circle, which no definition can have, end it with an error that names
+-- the first of them.
+-- Every step and every edge is read and visited once, whatever the number of paths: a step is passed on when
+-- the last of its parents has been. Steps are numbered without gaps and edges stand sorted by parent, so that
+-- the walk needs nothing but arrays. Nested loops are off because the steps of a task cannot be estimated, and
+-- numbering its edges by one would take time by the square.
+create or replace function tasker.calculate_dependency_levels_batch(p_task_ids bigint[])
+returns table (workflow_step_id bigint, dependency_level integer, task_id bigint)
+language plpgsql stable rows 1000 set plan_cache_mode = force_custom_plan set enable_nestloop = off as $$
+#variable_conflict use_column
+declare
+  v_tasks bigint[]; v_steps bigint[]; v_waits integer[]; v_levels integer[];
+  v_first integer[]; v_children integer[];  -- children of step i: v_children[v_first[i] .. v_first[i + 1] - 1]
+  v_queue integer[]; v_count integer; v_head integer := 1; v_tail integer := 0; v_parent integer; v_child integer;
+begin
+  v_tasks := coalesce(p_task_ids, array(select t.task_id from tasker.tasks t where t.state in ('pending', 'in_progress')));
+  with s as materialized (
+    select s.task_id, s.workflow_step_id, row_number() over (order by s.task_id, s.workflow_step_id)::integer as place
+    from tasker.workflow_steps s where s.task_id = any (v_tasks)),
+  e as materialized (
+    select p.place as parent, c.place as child
+    from tasker.workflow_step_edges e join s p on p.workflow_step_id = e.from_step_id join s c on c.workflow_step_id = e.to_step_id
+    where e.task_id = any (v_tasks)),
+  n as (
+    select s.task_id, s.workflow_step_id, s.place, coalesce(i.n, 0) as parents, coalesce(o.n, 0) as children
+    from s left join (select e.child as place, count(*)::integer as n from e group by 1) i using (place)
+    left join (select e.parent as place, count(*)::integer as n from e group by 1) o using (place)),
+  f as (select n.*, (1 + sum(n.children) over (order by n.place) - n.children)::integer as first from n)
+  select array_agg(f.task_id order by f.place), array_agg(f.workflow_step_id order by f.place),
+    array_agg(f.parents order by f.place), array_agg(f.first order by f.place), count(*)::integer,
+    (select array_agg(e.child order by e.parent) from e)
+  into v_tasks, v_steps, v_waits, v_first, v_count, v_children from f;
+  if v_count = 0 then return; end if;
+  v_first := v_first || coalesce(cardinality(v_children), 0) + 1;
+
+  v_levels := array_fill(0, array[v_count]);
+  v_queue := array_fill(0, array[v_count]);
+  for i in 1 .. v_count loop
+    if v_waits[i] = 0 then v_tail := v_tail + 1; v_queue[v_tail] := i; end if;
+  end loop;
+  while v_head <= v_tail loop
+    v_parent := v_queue[v_head];
+    v_head := v_head + 1;
+    for i in v_first[v_parent] .. v_first[v_parent + 1] - 1 loop
+      v_child := v_children[i];
+      if v_levels[v_child] <= v_levels[v_parent] then v_levels[v_child] := v_levels[v_parent] + 1; end if;
+      v_waits[v_child] := v_waits[v_child] - 1;
+      if v_waits[v_child] = 0 then v_tail := v_tail + 1; v_queue[v_tail] := v_child; end if;
+    end loop;
+  end loop;
+  if v_tail < v_count then
+    v_child := (select min(w.place) from unnest(v_waits) with ordinality w (n, place) where w.n > 0);
+    raise exception 'steps of task % wait for each other in a circle', v_tasks[v_child] using errcode = 'integrity_constraint_violation',
+      detail = format('Step %s is in the circle or below it.', v_steps[v_child]),
+      hint = 'Definitions are free of circles; an edge was written around tasker.submit_tasks.';
+  end if;
+
+  return query
+  select l.step_id, l.level, l.task_id from unnest(v_steps, v_levels, v_tasks) l (step_id, level, task_id)
+  order by l.task_id, l.level, l.step_id;
+end $$;
+comment on function tasker.calculate_dependency_levels_batch(bigint[]) is 'How deep each step of the tasks lies, by the longest path; NULL means every open task.';
+
 -- Cancels tasks and, in the same transaction, their unfinished steps. A handler that still runs learns of
 -- it through tasker.lost_claims; its late report is refused.
 --   p_actor, p_reason  who and why; the actor is needed
@@ -573,6 +649,74 @@ language sql stable rows 100 as $$
   order by c.task_id
 $$;
 comment on function tasker.get_task_execution_contexts_batch(bigint[], timestamptz) is 'Where the tasks stand; NULL means every open task.';
+
+-- What the tasks are made of and what can be done next: where they stand, with the steps by id.
+--   p_task_ids  the tasks; each counts once; NULL means every open one
+--   p_now       moves the clock, not the state; defaults to the start of the statement
+-- Returns one row for each task that exists, ordered by task. The first thirteen columns are those of
+-- tasker.get_task_execution_contexts_batch. Then:
+--   root_step_ids          steps without parents, by id
+--   ready_step_ids         steps that may be claimed, by id
+--   next_step_ids          the same in the order in which they are claimed: priority, then longest available
+--   blocked_step_ids       steps in pending or error that may not be claimed, by id
+--   blocking_reasons       one word for each of them, in the same order: the detail of
+--                          tasker.get_step_readiness_status_batch
+--   max_dependency_depth   the level of the deepest step, 0 if no step has a parent; NULL without steps
+--   parallelism_potential  high_parallelism (more than 5 ready), moderate_parallelism (more than 1),
+--                          sequential_only (1), no_ready_work
+--   workflow_efficiency    first that holds: optimal (steps are ready, none is in error), recovering (steps are
+--                          ready), processing (steps run), complete (every step is done), blocked (nothing but a
+--                          person brings it on), waiting
+-- The lists are empty, never NULL. Nothing is decided here: counts, words and levels are those of the three
+-- functions that it reads, so the rows of a step are read once by each.
+create or replace function tasker.get_task_workflow_summaries_batch(p_task_ids bigint[], p_now timestamptz default statement_timestamp())
+returns table (
+  task_id bigint, named_task_id integer, status text, total_steps bigint, pending_steps bigint, in_progress_steps bigint,
+  completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
+  completion_percentage numeric, health_status text, root_step_ids bigint[], ready_step_ids bigint[], next_step_ids bigint[],
+  blocked_step_ids bigint[], blocking_reasons text[], max_dependency_depth integer, parallelism_potential text,
+  workflow_efficiency text)
+language sql stable rows 100 as $$
+  select c.task_id, c.named_task_id, c.status, c.total_steps, c.pending_steps, c.in_progress_steps, c.completed_steps, c.failed_steps,
+    c.ready_steps, c.execution_status, c.recommended_action, c.completion_percentage, c.health_status,
+    coalesce(s.roots, '{}'), coalesce(s.ready, '{}'), coalesce(s.next, '{}'), coalesce(s.blocked, '{}'), coalesce(s.reasons, '{}'), l.depth,
+    case when c.ready_steps > 5 then 'high_parallelism' when c.ready_steps > 1 then 'moderate_parallelism'
+         when c.ready_steps = 1 then 'sequential_only' else 'no_ready_work' end,
+    case when c.ready_steps > 0 and c.failed_steps = 0 then 'optimal' when c.ready_steps > 0 then 'recovering'
+         when c.in_progress_steps > 0 then 'processing' when c.execution_status = 'all_complete' then 'complete'
+         when c.execution_status = 'blocked_by_failures' then 'blocked' else 'waiting' end
+  from tasker.get_task_execution_contexts_batch(p_task_ids, p_now) c
+  left join (
+    select r.task_id, array_agg(r.workflow_step_id order by r.workflow_step_id) filter (where r.total_parents = 0) as roots,
+      array_agg(r.workflow_step_id order by r.workflow_step_id) filter (where r.ready_for_execution) as ready,
+      array_agg(r.workflow_step_id order by r.priority, r.available_at, r.workflow_step_id) filter (where r.ready_for_execution) as next,
+      array_agg(r.workflow_step_id order by r.workflow_step_id) filter (where r.blocked) as blocked,
+      array_agg(r.detail order by r.workflow_step_id) filter (where r.blocked) as reasons
+    from (
+      select r.*, s.priority, r.current_state in ('pending', 'error') and not r.ready_for_execution as blocked
+      from tasker.get_step_readiness_status_batch(p_task_ids, p_now) r
+      join tasker.workflow_steps s on s.task_id = r.task_id and s.workflow_step_id = r.workflow_step_id) r
+    group by r.task_id) s using (task_id)
+  left join (
+    select l.task_id, max(l.dependency_level) as depth from tasker.calculate_dependency_levels_batch(p_task_ids) l group by l.task_id) l using (task_id)
+  order by c.task_id
+$$;
+comment on function tasker.get_task_workflow_summaries_batch(bigint[], timestamptz) is
+  'What the tasks are made of and what can be done next; NULL means every open task.';
+
+-- What one task is made of and what can be done next: a batch of one. No row if there is no such task.
+-- Columns as tasker.get_task_workflow_summaries_batch.
+create or replace function tasker.get_task_workflow_summary(p_task_id bigint, p_now timestamptz default statement_timestamp())
+returns table (
+  task_id bigint, named_task_id integer, status text, total_steps bigint, pending_steps bigint, in_progress_steps bigint,
+  completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
+  completion_percentage numeric, health_status text, root_step_ids bigint[], ready_step_ids bigint[], next_step_ids bigint[],
+  blocked_step_ids bigint[], blocking_reasons text[], max_dependency_depth integer, parallelism_potential text,
+  workflow_efficiency text)
+language sql stable rows 1 as $$
+  select * from tasker.get_task_workflow_summaries_batch(array[p_task_id], p_now)
+$$;
+comment on function tasker.get_task_workflow_summary(bigint, timestamptz) is 'What one task is made of and what can be done next.';
 
 -- Fail-fast: holds every unfinished step of these tasks that is not held yet. A step in progress is held
 -- too: it may finish, but a failure of it is not tried again.

@@ -32,10 +32,14 @@
 
 mod context;
 mod functions;
+mod levels;
 mod step;
+mod summary;
 mod table_function;
 
 pub use context::TaskExecutionContext;
 pub use functions::*;
+pub use levels::DependencyLevel;
 pub use step::{BlockingReason, StepReadinessStatus};
+pub use summary::TaskWorkflowSummary;
 pub use table_function::{Cached, Signature, oid};

@@ -102,6 +102,25 @@ pub enum BlockingReason {
 }
 
 impl BlockingReason {
+    /// The reason behind the `detail` of a row; `None` for `ready`.
+    pub fn of_detail(detail: &str) -> Option<Self> {
+        use BlockingReason::*;
+        Some(match detail {
+            "ready" => return None,
+            "in_progress" => InProgress,
+            "permanent" => Permanent,
+            "exhausted" => Exhausted,
+            "not_retryable" => NotRetryable,
+            "waiting_for_parents" => WaitingForParents,
+            "held" => Held,
+            "paused" => Paused,
+            "task_finished" => TaskFinished,
+            "waiting_for_retry" => WaitingForRetry,
+            "scheduled" => Scheduled,
+            _ => Finished,
+        })
+    }
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -174,21 +193,7 @@ impl StepReadinessStatus {
 
     /// Why it may not be claimed; `None` exactly when it is ready.
     pub fn blocking_reason(&self) -> Option<BlockingReason> {
-        use BlockingReason::*;
-        Some(match self.detail.as_str() {
-            "ready" => return None,
-            "in_progress" => InProgress,
-            "permanent" => Permanent,
-            "exhausted" => Exhausted,
-            "not_retryable" => NotRetryable,
-            "waiting_for_parents" => WaitingForParents,
-            "held" => Held,
-            "paused" => Paused,
-            "task_finished" => TaskFinished,
-            "waiting_for_retry" => WaitingForRetry,
-            "scheduled" => Scheduled,
-            _ => Finished,
-        })
+        BlockingReason::of_detail(&self.detail)
     }
 
     /// How long until it becomes ready by the clock alone: zero if it is, `None` if no instant is known.

@@ -49,11 +49,16 @@ fn installed(conn: &mut PgConnection) -> BTreeMap<String, Installed> {
 /// Everything that Rust has bound as a table.
 fn bound(conn: &mut PgConnection) -> Vec<Signature> {
     use tasker_engine::functions as f;
+    use tasker_readiness as r;
     vec![
         one::signature(conn),
         many::signature(conn),
         context::signature(conn),
         contexts::signature(conn),
+        r::calculate_dependency_levels::signature(conn),
+        r::calculate_dependency_levels_batch::signature(conn),
+        r::get_task_workflow_summary::signature(conn),
+        r::get_task_workflow_summaries_batch::signature(conn),
         f::claim_steps::signature(conn),
         f::complete_steps::signature(conn),
         f::fail_steps::signature(conn),
