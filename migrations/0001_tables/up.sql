@@ -222,6 +222,8 @@ create index tasks_named_task on tasker.tasks (named_task_id, task_id);
 create index tasks_open on tasker.tasks (task_id) where state in ('pending', 'in_progress');
 create index tasks_finished on tasker.tasks (finished_at) where finished_at is not null;
 create index tasks_definition on tasker.tasks (definition_id);
+-- Counts of what is not complete, without a look at what is; ordinary tasks and steps never enter these.
+create index tasks_stopped on tasker.tasks (state, task_id) where state in ('error', 'cancelled', 'resolved_manually');
 comment on table tasker.tasks is 'One run of a workflow.';
 comment on column tasker.tasks.task_id is 'Identity.';
 comment on column tasker.tasks.named_task_id is 'The workflow.';
@@ -308,6 +310,7 @@ create table tasker.workflow_steps (
 ) with (fillfactor = 70);
 create index workflow_steps_ready on tasker.workflow_steps (queue_id, priority, available_at)
   where available_at is not null and not held and not paused;
+create index workflow_steps_set_aside on tasker.workflow_steps (state) where state in ('cancelled', 'resolved_manually');
 create index workflow_steps_worker on tasker.workflow_steps (worker_id, workflow_step_id) where worker_id is not null;
 comment on table tasker.workflow_steps is 'One step of one task. Its current state is a column; how it came there is in tasker.workflow_step_transitions.';
 comment on column tasker.workflow_steps.task_id is 'The task.';

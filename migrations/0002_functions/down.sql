@@ -13,6 +13,7 @@ drop function tasker.expire_leases(integer,timestamp with time zone);
 drop function tasker.fail_steps(bigint[],bigint[],integer[],text[],bigint[],text[],timestamp with time zone);
 drop function tasker.get_step_readiness_status(bigint,bigint[],timestamp with time zone);
 drop function tasker.get_step_readiness_status_batch(bigint[],timestamp with time zone);
+drop function tasker.get_system_health_counts(timestamp with time zone);
 drop function tasker.get_task_execution_context(bigint,timestamp with time zone);
 drop function tasker.get_task_execution_contexts_batch(bigint[],timestamp with time zone);
 drop function tasker.get_task_workflow_summaries_batch(bigint[],timestamp with time zone);

@@ -29,6 +29,11 @@ counted_task as (select task_id, count(*) as n, max(seq) as last from tasker.tas
 select 'state is the last logged' as invariant, s.task_id, s.workflow_step_id, format('%s, log says %s', s.state, t.state) as detail
 from tasker.workflow_steps s join truth t using (task_id, workflow_step_id) where s.state <> t.state
 union all
+select 'a task has the steps of its definition', k.task_id, null, format('%s of %s', count(s.workflow_step_id), (
+  select count(*) from tasker.definition_steps d where d.definition_id = k.definition_id))
+from tasker.tasks k left join tasker.workflow_steps s using (task_id) group by k.task_id, k.definition_id
+having count(s.workflow_step_id) <> (select count(*) from tasker.definition_steps d where d.definition_id = k.definition_id)
+union all
 select 'seq is the number of transitions', s.task_id, s.workflow_step_id, format('%s, log has %s up to %s', s.seq, c.n, c.last)
 from tasker.workflow_steps s left join counted c using (task_id, workflow_step_id) where s.seq <> coalesce(c.n, 0) or s.seq <> coalesce(c.last, 0)
 union all

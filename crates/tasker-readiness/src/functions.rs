@@ -9,11 +9,13 @@ use tasker_model::schema::{
 mod dependency_levels;
 mod execution_context;
 mod step_readiness;
+mod system_health;
 mod workflow_summary;
 
 pub use dependency_levels::*;
 pub use execution_context::*;
 pub use step_readiness::*;
+pub use system_health::*;
 pub use workflow_summary::*;
 
 // Each function may be joined with these tables, or be asked about in a subquery of them. It is said here

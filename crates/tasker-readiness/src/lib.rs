@@ -32,6 +32,7 @@
 
 mod context;
 mod functions;
+mod health;
 mod levels;
 mod step;
 mod summary;
@@ -39,6 +40,7 @@ mod table_function;
 
 pub use context::TaskExecutionContext;
 pub use functions::*;
+pub use health::SystemHealthCounts;
 pub use levels::DependencyLevel;
 pub use step::{BlockingReason, StepReadinessStatus};
 pub use summary::TaskWorkflowSummary;

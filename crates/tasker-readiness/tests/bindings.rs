@@ -59,6 +59,7 @@ fn bound(conn: &mut PgConnection) -> Vec<Signature> {
         r::calculate_dependency_levels_batch::signature(conn),
         r::get_task_workflow_summary::signature(conn),
         r::get_task_workflow_summaries_batch::signature(conn),
+        r::get_system_health_counts::signature(conn),
         f::claim_steps::signature(conn),
         f::complete_steps::signature(conn),
         f::fail_steps::signature(conn),
