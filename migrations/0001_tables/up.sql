@@ -224,6 +224,8 @@ create index tasks_finished on tasker.tasks (finished_at) where finished_at is n
 create index tasks_definition on tasker.tasks (definition_id);
 -- Counts of what is not complete, without a look at what is; ordinary tasks and steps never enter these.
 create index tasks_stopped on tasker.tasks (state, task_id) where state in ('error', 'cancelled', 'resolved_manually');
+-- The tasks of a period. Rows stand roughly in the order of creation, so a few pages say where to look.
+create index tasks_created on tasker.tasks using brin (created_at) with (pages_per_range = 16, autosummarize = on);
 comment on table tasker.tasks is 'One run of a workflow.';
 comment on column tasker.tasks.task_id is 'Identity.';
 comment on column tasker.tasks.named_task_id is 'The workflow.';

@@ -516,6 +516,144 @@ end $$;
 comment on function tasker.fail_steps(bigint[], bigint[], integer[], text[], bigint[], text[], timestamptz) is
   'Reports attempts that failed: kind, message, the instant of the next attempt, holds, settling of the tasks.';
 
+-- How the tasks that were created in a period have fared up to now, in one row.
+--   p_since  tasks created after it, up to p_now, are looked at; NULL means the hour before p_now
+--   p_now    moves the clock, not the state; defaults to the start of the statement
+-- Tasks are counted by their own state, each once:
+--   active_tasks_count      open tasks, whenever they were created
+--   total_namespaces_count  namespaces that have a task, whenever it was created
+--   unique_task_types_count workflows that have a task, by namespace and name; versions are one
+--   system_health_score     completed of those that completed or failed, three decimals; 1 if there are none
+--   task_throughput         tasks created in the period
+--   completion_count, error_count, completion_rate, error_rate  those of them that are complete, or in error, and
+--                           how many of a hundred that is, two decimals; 0 if there are none
+--   avg_task_duration       of the complete ones: seconds from created to finished, three decimals
+--   avg_step_duration       of their complete steps: seconds from the last claim to completion, three decimals
+--   step_throughput         steps of the tasks created in the period
+--   analysis_period_start, calculated_at  the period
+--   cancelled_count, resolved_manually_count, open_count  the rest of the tasks created in the period
+-- An average of nothing is NULL. A step's row carries the instants of its last claim and of its completion as
+-- the log has them, so the log need not be read.
+-- Cost: the tasks of the period (a BRIN index on created_at) and their steps by key, which offset 0 sees to, as a
+-- join may read all that ever ran; the open tasks by index alone; a probe for each workflow.
+create or replace function tasker.get_analytics_metrics(p_since timestamptz default null, p_now timestamptz default statement_timestamp())
+returns table (
+  active_tasks_count bigint, total_namespaces_count bigint, unique_task_types_count bigint, system_health_score double precision,
+  task_throughput bigint, completion_count bigint, error_count bigint, completion_rate double precision, error_rate double precision,
+  avg_task_duration double precision, avg_step_duration double precision, step_throughput bigint, analysis_period_start timestamptz,
+  calculated_at timestamptz, cancelled_count bigint, resolved_manually_count bigint, open_count bigint)
+language sql stable rows 1 as $$
+  -- From one workflow that has tasks to the next: a join would read every task.
+  with recursive used (named_task_id) as (
+    (select t.named_task_id from tasker.tasks t order by t.named_task_id limit 1)
+    union all
+    select (select t.named_task_id from tasker.tasks t where t.named_task_id > u.named_task_id order by t.named_task_id limit 1)
+    from used u where u.named_task_id is not null)
+  select o.active, k.namespaces, k.types, coalesce(round(m.complete::numeric / nullif(m.complete + m.error, 0), 3), 1)::double precision,
+    m.tasks, m.complete, m.error, coalesce(round(m.complete * 100.0 / nullif(m.tasks, 0), 2), 0)::double precision,
+    coalesce(round(m.error * 100.0 / nullif(m.tasks, 0), 2), 0)::double precision, round(m.seconds, 3)::double precision,
+    round(s.seconds, 3)::double precision, s.steps, coalesce(p_since, p_now - interval '1 hour'), p_now,
+    m.cancelled, m.resolved_manually, m.open
+  from (
+    select count(*) as tasks, count(*) filter (where t.state = 'complete') as complete, count(*) filter (where t.state = 'error') as error,
+      count(*) filter (where t.state = 'cancelled') as cancelled, count(*) filter (where t.state = 'resolved_manually') as resolved_manually,
+      count(*) filter (where t.state in ('pending', 'in_progress')) as open,
+      avg(extract(epoch from t.finished_at - t.created_at)) filter (where t.state = 'complete') as seconds
+    from tasker.tasks t where t.created_at > coalesce(p_since, p_now - interval '1 hour') and t.created_at <= p_now) m
+  cross join (
+    select count(*) as steps, avg(extract(epoch from s.finished_at - s.last_attempted_at)) filter (where s.state = 'complete') as seconds
+    from tasker.tasks t
+    cross join lateral (select s.state, s.finished_at, s.last_attempted_at from tasker.workflow_steps s where s.task_id = t.task_id offset 0) s
+    where t.created_at > coalesce(p_since, p_now - interval '1 hour') and t.created_at <= p_now) s
+  cross join (select count(*) as active from tasker.tasks t where t.state in ('pending', 'in_progress')) o
+  cross join (
+    select count(distinct n.task_namespace_id) as namespaces, count(distinct (n.task_namespace_id, n.name)) as types
+    from used u join tasker.named_tasks n on n.named_task_id = u.named_task_id) k
+$$;
+comment on function tasker.get_analytics_metrics(timestamptz, timestamptz) is 'How the tasks that were created in a period have fared up to now.';
+
+-- The complete steps that ran longest, of tasks created in a period.
+--   p_since      tasks created after it, up to p_now, are looked at; NULL means the 24 hours before p_now
+--   p_limit      the most rows; NULL for all
+--   p_namespace, p_task_name, p_version  narrow it to workflows; NULL for any
+--   p_now        moves the clock, not the state; defaults to the start of the statement
+-- Returns one row a step, longest first, then by step. The first twelve columns are those of the original.
+-- duration_seconds is how long its last attempt ran: from the claim to the completion, three decimals.
+-- Then claimed_at, and queueing_seconds: how long it could have been claimed before it was, that is from the
+-- last of the completions of its parents and the instant that the transition before the claim set, or from its
+-- creation if there was neither.
+-- Cost: the tasks of the period (a BRIN index on created_at) and their steps by key, which offset 0 sees to, as a
+-- join may read all that ever ran; the log only for the rows returned.
+create or replace function tasker.get_slowest_steps(
+  p_since timestamptz default null, p_limit integer default 10, p_namespace text default null, p_task_name text default null,
+  p_version text default null, p_now timestamptz default statement_timestamp())
+returns table (
+  workflow_step_id bigint, task_id bigint, step_name text, task_name text, namespace_name text, version text,
+  duration_seconds double precision, attempts integer, created_at timestamptz, completed_at timestamptz, retryable boolean,
+  step_status text, claimed_at timestamptz, queueing_seconds double precision)
+language sql stable rows 10 as $$
+  select s.workflow_step_id, s.task_id, n.name, s.task_name, s.namespace_name, s.version,
+    round(extract(epoch from s.finished_at - s.last_attempted_at), 3)::double precision, s.attempts, s.created_at, s.finished_at, s.retryable,
+    s.state::text, s.last_attempted_at,
+    round(extract(epoch from s.last_attempted_at - least(s.last_attempted_at, greatest(s.created_at, b.since, p.done_at))), 3)::double precision
+  from (
+    select s.*, k.name as task_name, k.version, m.name as namespace_name
+    from tasker.tasks t
+    cross join lateral (select s.* from tasker.workflow_steps s where s.task_id = t.task_id and s.state = 'complete' offset 0) s
+    join tasker.named_tasks k on k.named_task_id = t.named_task_id join tasker.task_namespaces m on m.task_namespace_id = k.task_namespace_id
+    where t.created_at > coalesce(p_since, p_now - interval '24 hours') and t.created_at <= p_now
+      and (p_namespace is null or m.name = p_namespace) and (p_task_name is null or k.name = p_task_name)
+      and (p_version is null or k.version = p_version)
+    order by s.finished_at - s.last_attempted_at desc, s.workflow_step_id limit p_limit) s
+  join tasker.named_steps n on n.named_step_id = s.named_step_id
+  -- Completion is the last transition and the claim the one before it.
+  left join lateral (
+    select coalesce(l.available_at, l.at) as since from tasker.workflow_step_transitions l
+    where l.task_id = s.task_id and l.workflow_step_id = s.workflow_step_id and l.seq = s.seq - 2) b on true
+  cross join lateral (
+    select max(p.finished_at) as done_at from tasker.workflow_step_edges e
+    join tasker.workflow_steps p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
+    where e.task_id = s.task_id and e.to_step_id = s.workflow_step_id) p
+  order by s.finished_at - s.last_attempted_at desc, s.workflow_step_id
+$$;
+comment on function tasker.get_slowest_steps(timestamptz, integer, text, text, text, timestamptz) is
+  'The complete steps that ran longest, of tasks created in a period.';
+
+-- The tasks that took longest from their creation to completion or failure, of those created in a period.
+--   p_since      tasks created after it, up to p_now, are looked at; NULL means the 24 hours before p_now
+--   p_limit      the most rows; NULL for all
+--   p_namespace, p_task_name, p_version  narrow it to workflows; NULL for any
+--   p_now        moves the clock, not the state; defaults to the start of the statement
+-- Returns one row for each task that is complete or in error, longest first, then by task. The first thirteen
+-- columns are those of the original: duration_seconds is from created_at to completed_at, three decimals;
+-- completed_at is when it went to its state; completed_steps are complete or resolved_manually. Then task_status.
+-- Cost: the tasks of the period (a BRIN index on created_at); steps only of the rows returned.
+create or replace function tasker.get_slowest_tasks(
+  p_since timestamptz default null, p_limit integer default 10, p_namespace text default null, p_task_name text default null,
+  p_version text default null, p_now timestamptz default statement_timestamp())
+returns table (
+  task_id bigint, task_name text, namespace_name text, version text, duration_seconds double precision, step_count bigint,
+  completed_steps bigint, error_steps bigint, created_at timestamptz, completed_at timestamptz, initiator text, source_system text,
+  task_status text)
+language sql stable rows 10 as $$
+  select t.task_id, t.task_name, t.namespace_name, t.version, round(extract(epoch from t.finished_at - t.created_at), 3)::double precision,
+    s.total, s.done, s.error, t.created_at, t.finished_at, t.initiator, t.source_system, t.state::text
+  from (
+    select t.*, k.name as task_name, k.version, m.name as namespace_name
+    from tasker.tasks t
+    join tasker.named_tasks k on k.named_task_id = t.named_task_id join tasker.task_namespaces m on m.task_namespace_id = k.task_namespace_id
+    where t.created_at > coalesce(p_since, p_now - interval '24 hours') and t.created_at <= p_now and t.state in ('complete', 'error')
+      and (p_namespace is null or m.name = p_namespace) and (p_task_name is null or k.name = p_task_name)
+      and (p_version is null or k.version = p_version)
+    order by t.finished_at - t.created_at desc, t.task_id limit p_limit) t
+  cross join lateral (
+    select count(*) as total, count(*) filter (where tasker.is_done(s.state)) as done, count(*) filter (where s.state = 'error') as error
+    from tasker.workflow_steps s where s.task_id = t.task_id) s
+  order by t.finished_at - t.created_at desc, t.task_id
+$$;
+comment on function tasker.get_slowest_tasks(timestamptz, integer, text, text, text, timestamptz) is
+  'The tasks that took longest to completion or failure, of those created in a period.';
+
 -- Readiness of the steps of one task: a batch of one, narrowed to the steps named.
 --   p_step_ids  NULL means all steps of the task
 -- Columns and order as tasker.get_step_readiness_status_batch.

@@ -6,14 +6,18 @@ use tasker_model::schema::{
     tasks, workers, workflow_step_edges, workflow_step_transitions, workflow_steps,
 };
 
+mod analytics;
 mod dependency_levels;
 mod execution_context;
+mod slowest;
 mod step_readiness;
 mod system_health;
 mod workflow_summary;
 
+pub use analytics::*;
 pub use dependency_levels::*;
 pub use execution_context::*;
+pub use slowest::*;
 pub use step_readiness::*;
 pub use system_health::*;
 pub use workflow_summary::*;
@@ -44,7 +48,7 @@ joins!(
 );
 joins!(
     calculate_dependency_levels, calculate_dependency_levels_batch, get_task_workflow_summary,
-    get_task_workflow_summaries_batch with (
+    get_task_workflow_summaries_batch, get_slowest_steps, get_slowest_tasks,  with (
         tasks task_annotations named_tasks task_namespaces workflow_steps workflow_step_edges named_steps queues
     )
 );

@@ -30,18 +30,22 @@
 
 #![forbid(unsafe_code)]
 
+mod analytics;
 mod context;
 mod functions;
 mod health;
 mod levels;
+mod slowest;
 mod step;
 mod summary;
 mod table_function;
 
+pub use analytics::AnalyticsMetrics;
 pub use context::TaskExecutionContext;
 pub use functions::*;
 pub use health::SystemHealthCounts;
 pub use levels::DependencyLevel;
+pub use slowest::{Slowest, SlowestStep, SlowestTask};
 pub use step::{BlockingReason, StepReadinessStatus};
 pub use summary::TaskWorkflowSummary;
 pub use table_function::{Cached, Signature, oid};
