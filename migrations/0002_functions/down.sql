@@ -12,6 +12,7 @@ drop function tasker.execute_step_sql(text,jsonb);
 drop function tasker.expire_leases(integer,timestamp with time zone);
 drop function tasker.fail_steps(bigint[],bigint[],integer[],text[],bigint[],text[],timestamp with time zone);
 drop function tasker.get_analytics_metrics(timestamp with time zone,timestamp with time zone);
+drop function tasker.get_next_ready_steps(integer,text[],text[],timestamp with time zone);
 drop function tasker.get_slowest_steps(timestamp with time zone,integer,text,text,text,timestamp with time zone);
 drop function tasker.get_slowest_tasks(timestamp with time zone,integer,text,text,text,timestamp with time zone);
 drop function tasker.get_step_readiness_status(bigint,bigint[],timestamp with time zone);

@@ -9,6 +9,7 @@ use tasker_model::schema::{
 mod analytics;
 mod dependency_levels;
 mod execution_context;
+mod next_ready;
 mod slowest;
 mod step_readiness;
 mod system_health;
@@ -17,6 +18,7 @@ mod workflow_summary;
 pub use analytics::*;
 pub use dependency_levels::*;
 pub use execution_context::*;
+pub use next_ready::*;
 pub use slowest::*;
 pub use step_readiness::*;
 pub use system_health::*;
@@ -48,7 +50,7 @@ joins!(
 );
 joins!(
     calculate_dependency_levels, calculate_dependency_levels_batch, get_task_workflow_summary,
-    get_task_workflow_summaries_batch, get_slowest_steps, get_slowest_tasks,  with (
+    get_task_workflow_summaries_batch, get_slowest_steps, get_slowest_tasks, get_next_ready_steps with (
         tasks task_annotations named_tasks task_namespaces workflow_steps workflow_step_edges named_steps queues
     )
 );

@@ -63,6 +63,7 @@ fn bound(conn: &mut PgConnection) -> Vec<Signature> {
         r::get_analytics_metrics::signature(conn),
         r::get_slowest_steps::signature(conn),
         r::get_slowest_tasks::signature(conn),
+        r::get_next_ready_steps::signature(conn),
         f::claim_steps::signature(conn),
         f::complete_steps::signature(conn),
         f::fail_steps::signature(conn),
