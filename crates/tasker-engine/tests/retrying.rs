@@ -83,6 +83,21 @@ fn a_cancelled_task_runs_to_its_end_once_it_is_retried() {
 
 /// Two steps run; the permanent failure of one holds the rest, whichever of the two is reported first.
 #[test]
+fn a_cancelled_task_whose_steps_never_run_fails_once_it_is_retried() {
+    let mut never = parts(&[("a", &[]), ("b", &["a"])]);
+    never.steps[0].retry_limit = 0;
+    let mut bench = Bench::with(never);
+    let task = bench.submit();
+    commands::cancel(&mut bench.conn, &[task], "ann", None, None).unwrap();
+    assert_eq!(retry(&mut bench, task), "retried");
+    assert_eq!(bench.state(task), TaskState::Error, "or nobody could resolve `a`");
+    assert_eq!(resolve(&mut bench, task, "a"), "resolved");
+    assert_eq!(bench.drain(), ["b"]);
+    assert_eq!(bench.state(task), TaskState::Complete);
+    bench.database.assert_sound();
+}
+
+#[test]
 fn two_failures_at_once_under_fail_fast_leave_nothing_claimable() {
     let (permanent, retryable) = (FailureKind::Permanent, FailureKind::Retryable);
     for (first, second) in [(permanent, retryable), (retryable, permanent), (permanent, permanent)] {
