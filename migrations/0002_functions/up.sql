@@ -453,6 +453,127 @@ end $$;
 comment on function tasker.expire_leases(integer, timestamptz) is
   'Takes back a bounded number of steps of workers whose lease ran out; called by every claim.';
 
+-- Why each step of the tasks is not running: every reason, since when it holds, and what it is about.
+--   p_task_ids  the tasks; each counts once
+--   p_step_ids  narrows the answer to these steps; NULL means all
+--   p_at        a past instant: state, holds and pauses as they were then, from the logs alone. NULL explains
+--               the state as it is stored
+--   p_now       where p_at is NULL, moves the clock, not the state
+-- Returns one row a step, ordered by task and step. state, since, generation, attempts and retry_limit are
+-- the step's at that instant (NULL where it did not exist yet, or where its log was pruned); claimable says
+-- whether tasker.claim_steps would take it then, and is NULL where the log was pruned; claimable_since is
+-- NULL unless it is.
+-- reasons is an array of objects, empty where a worker is about to take the step. Each has reason and
+-- since; the others of their fields are named in docs/explain.md. All but no_worker keep the step from being
+-- claimed: there is none of these exactly where claimable is true.
+-- Each condition of tasker.is_claimable is asked of the function itself, with every other argument at a
+-- value that does no harm: what it refuses is a reason, so the rule stays in one place.
+create or replace function tasker.explain_steps(
+  p_task_ids bigint[], p_step_ids bigint[] default null, p_at timestamptz default null, p_now timestamptz default statement_timestamp())
+returns table (
+  task_id bigint, workflow_step_id bigint, name text, namespace text, handler text, at timestamptz, task_state text, state text,
+  since timestamptz, generation integer, attempts integer, retry_limit integer, claimable boolean, claimable_since timestamptz, reasons jsonb)
+language sql stable rows 1000 as $$
+  with c as materialized (select coalesce(p_at, p_now) as at),
+  f as materialized (
+    select f.*, bool_and(f.known) over (partition by f.task_id) as task_known
+    from (
+      select * from tasker.step_situation(p_task_ids) where p_at is null
+      union all
+      select * from tasker.step_situation_at(p_task_ids, p_at) where p_at is not null) f),
+  g as materialized (
+    select f.*, f.state in ('pending', 'error') as unfinished, f.task_state in ('pending', 'in_progress') as task_open,
+      -- Which parents a step waited for cannot be told where the log of one of them is gone.
+      f.state is not null and (not f.known or f.state in ('pending', 'error') and not f.task_known) as pruned,
+      f.state = 'cancelled' or f.state in ('pending', 'error')
+        and not tasker.is_claimable(f.state, 0, f.attempts, f.retry_limit, f.retryable, f.failure_kind) as dead
+    from f),
+  h as (
+    select g.*, case when not g.pruned then
+      coalesce(g.available_at <= c.at and g.held_at is null and g.step_paused_at is null and g.task_paused_at is null
+        and g.queue_paused_at is null and g.task_open, false) end as claimable
+    from g, c where p_step_ids is null or g.workflow_step_id = any (p_step_ids)),
+  open_parents as (
+    select e.task_id, e.to_step_id as workflow_step_id, jsonb_agg(jsonb_build_object(
+      'step_id', p.workflow_step_id, 'name', p.name, 'state', p.state, 'since', p.since, 'attempts', p.attempts, 'retry_limit', p.retry_limit,
+      'next_attempt_at', case when p.attempts > 0 and p.available_at > c.at then p.available_at end, 'dead', p.dead)
+      order by p.workflow_step_id) as parents
+    from c, tasker.workflow_step_edges e join g p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
+    where e.task_id = any (p_task_ids) and (p_at is null or e.created_at <= p_at) and not tasker.is_done(p.state) group by 1, 2),
+  dead as (
+    select g.task_id, jsonb_agg(jsonb_build_object('step_id', g.workflow_step_id, 'name', g.name) order by g.workflow_step_id) as steps
+    from g where g.dead group by 1),
+  alive as materialized (
+    select w.handlers, w.namespaces from tasker.workers w, c
+    where w.started_at <= c.at and c.at < least(w.lease_until, w.ended_at)),
+  served as (
+    select q.namespace, q.handler, (
+      exists (select from alive w where q.handler = any (w.handlers) and (w.namespaces is null or q.namespace = any (w.namespaces)))) as served
+    from (select distinct h.namespace, h.handler from h where h.claimable) q)
+  select h.task_id, h.workflow_step_id, h.name, h.namespace, h.handler, c.at, h.task_state,
+    case when not h.pruned then h.state end, case when h.state is not null and not h.pruned then h.since end,
+    case when h.state is not null and not h.pruned then h.generation end, case when h.state is not null and not h.pruned then h.attempts end,
+    case when h.state is not null and not h.pruned then h.retry_limit end,
+    h.claimable, case when h.claimable then greatest(h.available_at, h.freed_at) end, r.reasons
+  from c, h
+  left join open_parents o on o.task_id = h.task_id and o.workflow_step_id = h.workflow_step_id
+  left join dead d on d.task_id = h.task_id
+  left join served v on v.namespace = h.namespace and v.handler = h.handler
+  left join tasker.workers w on w.worker_id = h.worker_id
+  cross join lateral (
+    -- A lease is its last renewal and what that grants; one that was renewed after the past instant held at
+    -- it, but until when, as it stood then, nobody noted.
+    select case when p_at is null then w.lease_until
+      when w.last_seen_at <= c.at then
+        least(w.last_seen_at + w.lease_ms * interval '1 ms', case when w.ended_at <= c.at then w.ended_at end) end as lease_until) lease
+  cross join lateral (
+    select coalesce(jsonb_agg(r.reason order by r.place) filter (where r.reason is not null), '[]') as reasons
+    from (values
+      (1, case when h.state is null then jsonb_build_object('reason', 'not_created', 'created_at', h.created_at) end),
+      (2, case when h.pruned then jsonb_build_object('reason', 'pruned', 'logged_from', h.logged_from) end),
+      (3, case when not h.pruned and h.state = 'in_progress' then jsonb_build_object(
+        'reason', 'in_progress', 'since', h.since, 'worker_id', h.worker_id, 'worker', w.name, 'attempt', h.attempts, 'retry_limit', h.retry_limit,
+        'lease_until', lease.lease_until, 'lease_ran_out', coalesce(lease.lease_until <= c.at, false)) end),
+      (4, case when not h.pruned and h.state <> 'in_progress' and not tasker.is_claimable(h.state, 0, 0, 1, true, null) then
+        jsonb_build_object('reason', h.state, 'since', h.since)
+          || case when h.state = 'complete' then '{}' else jsonb_build_object('actor', h.actor, 'because', h.reason) end end),
+      (5, case when h.unfinished and not h.pruned and not tasker.is_claimable('error', 0, 0, 1, true, h.failure_kind) then
+        jsonb_build_object('reason', 'permanent', 'since', h.since, 'error', h.reason) end),
+      (6, case when h.unfinished and not h.pruned and not tasker.is_claimable('error', 0, h.attempts, h.retry_limit, true, null) then
+        jsonb_build_object('reason', 'exhausted', 'since', greatest(h.since, h.limit_at), 'attempts', h.attempts, 'retry_limit', h.retry_limit,
+          'failure_kind', case when h.state = 'error' then h.failure_kind end, 'error', case when h.state = 'error' then h.reason end) end),
+      (7, case when h.unfinished and not h.pruned and not tasker.is_claimable('error', 0, h.attempts, h.attempts + 1, h.retryable, null) then
+        jsonb_build_object('reason', 'not_retryable', 'since', h.since, 'failure_kind', case when h.state = 'error' then h.failure_kind end,
+          'error', case when h.state = 'error' then h.reason end) end),
+      (8, case when h.unfinished and not h.pruned and not tasker.is_claimable('pending', h.pending_parents, 0, 1, true, null) then
+        jsonb_build_object('reason', 'waiting_for_parents', 'since', h.since, 'done', h.total_parents - h.pending_parents,
+          'total', h.total_parents, 'parents', coalesce(o.parents, '[]')) end),
+      (9, case when h.unfinished and not h.pruned and h.held_at is not null then
+        jsonb_build_object('reason', 'held', 'since', h.held_at, 'dead', coalesce(d.steps, '[]')) end),
+      (10, case when h.unfinished and not h.pruned and h.step_paused_at is not null then
+        jsonb_build_object('reason', 'paused', 'what', 'step', 'since', h.step_paused_at) end),
+      (11, case when h.unfinished and not h.pruned and h.task_paused_at is not null then
+        jsonb_build_object('reason', 'paused', 'what', 'task', 'since', h.task_paused_at) end),
+      (12, case when h.unfinished and not h.pruned and h.queue_paused_at is not null then
+        jsonb_build_object('reason', 'paused', 'what', 'queue', 'since', h.queue_paused_at, 'namespace', h.namespace, 'handler', h.handler) end),
+      (13, case when h.unfinished and not h.pruned and not h.task_open then
+        jsonb_build_object('reason', 'task_finished', 'since', h.task_since, 'state', h.task_state) end),
+      (14, case when h.unfinished and not h.pruned and h.attempts > 0 and h.available_at > c.at then
+        jsonb_build_object('reason', 'waiting_for_retry', 'since', h.since, 'due_at', h.available_at, 'attempt', h.attempts + 1,
+          'retry_limit', h.retry_limit, 'failure_kind', case when h.state = 'error' then h.failure_kind end,
+          'error', case when h.state = 'error' then h.reason end) end),
+      (15, case when h.unfinished and not h.pruned and h.attempts = 0 and h.available_at > c.at then
+        jsonb_build_object('reason', 'scheduled', 'since', h.since, 'due_at', h.available_at) end),
+      (16, case when h.claimable and not v.served then
+        jsonb_build_object('reason', 'no_worker', 'namespace', h.namespace, 'handler', h.handler, 'since', greatest(h.available_at, h.freed_at, (
+          select max(least(x.lease_until, x.ended_at)) from tasker.workers x
+          where h.handler = any (x.handlers) and (x.namespaces is null or h.namespace = any (x.namespaces))
+            and least(x.lease_until, x.ended_at) <= c.at))) end)) r (place, reason)) r
+  order by h.task_id, h.workflow_step_id
+$$;
+comment on function tasker.explain_steps(bigint[], bigint[], timestamptz, timestamptz) is
+  'Why each step of the tasks is not running, now or at a past instant.';
+
 -- Reports attempts that failed. Whether another attempt follows is decided by tasker.is_claimable on the
 -- row; when, by the delay that the caller computed (the backoff has one home, outside SQL).
 --   p_task_ids, p_step_ids, p_tokens  one entry a report; the token is the seq of the claim
@@ -1410,6 +1531,143 @@ begin
   order by 1;
 end $$;
 comment on function tasker.retry_tasks(bigint[], text, text, timestamptz) is 'Retries every failed and cancelled step of the tasks.';
+
+-- What the control log says about one step up to an instant: the last word on hold and pauses, of the step,
+-- its task and its queue. Internal to tasker.step_situation and tasker.step_situation_at.
+--   p_at  only what was logged at or before it; infinity for all
+-- Returns exactly one row: held_at and held_seq (of the last hold, NULL if it was lifted), step_paused_at,
+-- task_paused_at, queue_paused_at (NULL if resumed or never paused), freed_at (the last time that a hold was
+-- lifted or a pause ended), limit_at (the last change of the retry limit).
+create or replace function tasker.step_controls(p_task_id bigint, p_step_id bigint, p_queue_id integer, p_at timestamptz)
+returns table (
+  held_at timestamptz, held_seq integer, step_paused_at timestamptz, task_paused_at timestamptz, queue_paused_at timestamptz,
+  freed_at timestamptz, limit_at timestamptz)
+language sql stable rows 1 as $$
+  select
+    (array_agg(case when c.kind = 'held' then c.at end order by c.control_id desc) filter (where c.kind in ('held', 'unheld')))[1],
+    (array_agg((c.new_value ->> 'seq')::integer order by c.control_id desc) filter (where c.kind in ('held', 'unheld')))[1],
+    (array_agg(case when c.kind = 'paused' then c.at end order by c.control_id desc) filter (where c.scope = 'step' and c.kind in ('paused', 'resumed')))[1],
+    (array_agg(case when c.kind = 'paused' then c.at end order by c.control_id desc) filter (where c.scope = 'task' and c.kind in ('paused', 'resumed')))[1],
+    (array_agg(case when c.kind = 'paused' then c.at end order by c.control_id desc) filter (where c.scope = 'queue' and c.kind in ('paused', 'resumed')))[1],
+    max(c.at) filter (where c.kind in ('unheld', 'resumed')),
+    max(c.at) filter (where c.kind = 'retry_limit' and c.scope = 'step')
+  from (
+    select 'step' as scope, x.* from tasker.control_log x where x.task_id = p_task_id and x.workflow_step_id = p_step_id and x.at <= p_at
+    union all
+    select 'task', x.* from tasker.control_log x where x.task_id = p_task_id and x.workflow_step_id is null and x.at <= p_at
+    union all
+    select 'queue', x.* from tasker.control_log x where x.queue_id = p_queue_id and x.task_id is null and x.at <= p_at) c
+$$;
+comment on function tasker.step_controls(bigint, bigint, integer, timestamptz) is
+  'What the control log says about one step up to an instant; internal to explain.';
+
+-- What tasker.explain_steps judges, for every step of the tasks, from the stored rows; the log only says
+-- since when and by whom. Internal to tasker.explain_steps.
+-- Returns one row a step; task_since and since are the instants of the last transition (creation if there
+-- was none), available_at is NULL unless tasker.is_claimable, held_at and the three paused_at are NULL
+-- unless it is held or paused, known is always true.
+-- A child is available from the end of its last parent: of two that end at once, release_children may have
+-- noted the earlier one's instant.
+create or replace function tasker.step_situation(p_task_ids bigint[])
+returns table (
+  task_id bigint, workflow_step_id bigint, name text, namespace text, handler text, known boolean, created_at timestamptz,
+  task_state text, task_since timestamptz, state text, since timestamptz, generation integer, attempts integer, retry_limit integer,
+  retryable boolean, failure_kind text, pending_parents integer, total_parents integer, available_at timestamptz, worker_id bigint,
+  actor text, reason text, held_at timestamptz, step_paused_at timestamptz, task_paused_at timestamptz, queue_paused_at timestamptz,
+  freed_at timestamptz, limit_at timestamptz, logged_from timestamptz)
+language sql stable rows 1000 as $$
+  select s.task_id, s.workflow_step_id, n.name, m.name, q.handler, true, s.created_at,
+    t.state::text, coalesce(t.finished_at, t.created_at), s.state::text, coalesce(l.at, s.created_at), s.generation, s.attempts, s.retry_limit,
+    s.retryable, s.failure_kind::text, s.pending_parents, s.total_parents,
+    case when s.available_at is not null then greatest(s.available_at, (
+      select max(p.finished_at) from tasker.workflow_step_edges e
+      join tasker.workflow_steps p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
+      where e.task_id = s.task_id and e.to_step_id = s.workflow_step_id)) end,
+    s.worker_id, l.actor, coalesce(l.reason, s.last_error),
+    case when s.held then coalesce(c.held_at, s.created_at) end,
+    case when s.paused and t.paused_at is null then coalesce(c.step_paused_at, s.created_at) end, t.paused_at, q.paused_at,
+    c.freed_at, c.limit_at, null::timestamptz
+  from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id
+  join tasker.named_steps n on n.named_step_id = s.named_step_id
+  join tasker.queues q on q.queue_id = s.queue_id join tasker.task_namespaces m on m.task_namespace_id = q.task_namespace_id
+  left join tasker.workflow_step_transitions l on l.task_id = s.task_id and l.workflow_step_id = s.workflow_step_id and l.seq = s.seq
+  cross join lateral tasker.step_controls(s.task_id, s.workflow_step_id, s.queue_id, 'infinity') c
+  where t.task_id = any (p_task_ids)
+$$;
+comment on function tasker.step_situation(bigint[]) is 'What explain judges, from the stored rows; internal to tasker.explain_steps.';
+
+-- What tasker.explain_steps judges, for every step of the tasks as it was at a past instant, from the logs
+-- and edges alone: of the rows only what never changes is read, and the retry limit where nobody changed it
+-- since. Internal to tasker.explain_steps.
+--   p_at  everything logged at or before it has happened, nothing after it has
+-- Columns as tasker.step_situation. state is NULL for a step that did not exist yet. known is false where
+-- the log of the step or its task no longer reaches back to p_at: the transition before the first one after
+-- p_at is gone; logged_from is where it begins.
+-- That a child becomes available is no transition: it is from the instant at which its last parent was done,
+-- its own last transition made it available, or a raised limit gave it attempts, whichever came last.
+create or replace function tasker.step_situation_at(p_task_ids bigint[], p_at timestamptz)
+returns table (
+  task_id bigint, workflow_step_id bigint, name text, namespace text, handler text, known boolean, created_at timestamptz,
+  task_state text, task_since timestamptz, state text, since timestamptz, generation integer, attempts integer, retry_limit integer,
+  retryable boolean, failure_kind text, pending_parents integer, total_parents integer, available_at timestamptz, worker_id bigint,
+  actor text, reason text, held_at timestamptz, step_paused_at timestamptz, task_paused_at timestamptz, queue_paused_at timestamptz,
+  freed_at timestamptz, limit_at timestamptz, logged_from timestamptz)
+language sql stable rows 1000 as $$
+  with t as (
+    select k.task_id, coalesce(l.to_state::text, 'pending') as state, coalesce(l.at, k.created_at) as since,
+      coalesce(l.seq, 0) + 1 = coalesce(n.seq, k.seq + 1) as known
+    from tasker.tasks k
+    left join lateral (
+      select x.to_state, x.at, x.seq from tasker.task_transitions x where x.task_id = k.task_id and x.at <= p_at order by x.seq desc limit 1) l on true
+    left join lateral (
+      select min(x.seq) as seq from tasker.task_transitions x where x.task_id = k.task_id and x.at > p_at) n on true
+    where k.task_id = any (p_task_ids)),
+  s as materialized (
+    select s.task_id, s.workflow_step_id, s.named_step_id, s.queue_id, s.created_at, s.retryable,
+      case when s.created_at <= p_at then coalesce(l.to_state::text, 'pending') end as state, coalesce(l.at, s.created_at) as since,
+      coalesce(l.generation, 1) as generation, coalesce(l.attempt, 0) as attempts,
+      coalesce((
+        select (c.old_value #>> '{}')::integer from tasker.control_log c
+        where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind = 'retry_limit' and c.at > p_at
+        order by c.control_id limit 1), s.retry_limit) as retry_limit,
+      l.failure_kind::text as failure_kind, case when l.seq is null then s.created_at else l.available_at end as own_at,
+      case when l.to_state = 'in_progress' then l.worker_id end as worker_id, l.actor, l.reason, coalesce(l.seq, 0) as seq,
+      t.state as task_state, t.since as task_since, n.at as logged_from,
+      t.known and coalesce(l.seq, 0) + 1 = coalesce(n.seq, s.seq + 1) as known
+    from t join tasker.workflow_steps s on s.task_id = t.task_id
+    left join lateral (
+      select x.* from tasker.workflow_step_transitions x
+      where x.task_id = s.task_id and x.workflow_step_id = s.workflow_step_id and x.at <= p_at order by x.seq desc limit 1) l on true
+    left join lateral (
+      select x.seq, x.at from tasker.workflow_step_transitions x
+      where x.task_id = s.task_id and x.workflow_step_id = s.workflow_step_id and x.at > p_at order by x.seq limit 1) n on true),
+  p as (
+    select e.task_id, e.to_step_id as workflow_step_id, count(*)::integer as total,
+      count(*) filter (where not tasker.is_done(s.state))::integer as pending, max(s.since) filter (where tasker.is_done(s.state)) as done_at
+    from tasker.workflow_step_edges e join s on s.task_id = e.task_id and s.workflow_step_id = e.from_step_id
+    where e.task_id = any (p_task_ids) and e.created_at <= p_at group by 1, 2)
+  select s.task_id, s.workflow_step_id, n.name, m.name, q.handler, s.known, s.created_at,
+    s.task_state, s.task_since, s.state, s.since, s.generation, s.attempts, s.retry_limit,
+    s.retryable, s.failure_kind, coalesce(p.pending, 0), coalesce(p.total, 0),
+    case when tasker.is_claimable(s.state, coalesce(p.pending, 0), s.attempts, s.retry_limit, s.retryable, s.failure_kind) then
+      coalesce(greatest(s.own_at, p.done_at, (
+        select max(x.at) from tasker.control_log x
+        where x.task_id = s.task_id and x.workflow_step_id = s.workflow_step_id and x.kind = 'retry_limit' and x.at <= p_at
+          and (x.old_value #>> '{}')::integer <= s.attempts and (x.new_value #>> '{}')::integer > s.attempts)), s.since) end,
+    s.worker_id, s.actor, s.reason,
+    -- Cancelling and resolving end a hold too.
+    case when not exists (
+      select from tasker.workflow_step_transitions x
+      where x.task_id = s.task_id and x.workflow_step_id = s.workflow_step_id and x.seq > c.held_seq and x.seq <= s.seq
+        and x.to_state in ('cancelled', 'resolved_manually')) then c.held_at end,
+    case when c.task_paused_at is null then c.step_paused_at end, c.task_paused_at, c.queue_paused_at, c.freed_at, c.limit_at, s.logged_from
+  from s left join p on p.task_id = s.task_id and p.workflow_step_id = s.workflow_step_id
+  join tasker.named_steps n on n.named_step_id = s.named_step_id
+  join tasker.queues q on q.queue_id = s.queue_id join tasker.task_namespaces m on m.task_namespace_id = q.task_namespace_id
+  cross join lateral tasker.step_controls(s.task_id, s.workflow_step_id, s.queue_id, p_at) c
+$$;
+comment on function tasker.step_situation_at(bigint[], timestamptz) is
+  'What explain judges, as it was at a past instant, from the logs and edges alone; internal to tasker.explain_steps.';
 
 -- Submits one task by name, for any language: the definition registered last for the version named, or for
 -- the highest version. Runs in the caller's transaction; rolled back with it.

@@ -32,6 +32,7 @@
 
 mod analytics;
 mod context;
+mod explain;
 mod functions;
 mod health;
 mod levels;
@@ -43,6 +44,10 @@ mod table_function;
 
 pub use analytics::AnalyticsMetrics;
 pub use context::TaskExecutionContext;
+pub use explain::{
+    Change, DeadStep, Explanation, Moment, OpenParent, Paused, Reason, explain, explain_steps, explain_task,
+    explain_tasks,
+};
 pub use functions::*;
 pub use health::SystemHealthCounts;
 pub use levels::DependencyLevel;

@@ -55,6 +55,7 @@ fn bound(conn: &mut PgConnection) -> Vec<Signature> {
         many::signature(conn),
         context::signature(conn),
         contexts::signature(conn),
+        tasker_readiness::explain_steps::signature(conn),
         r::calculate_dependency_levels::signature(conn),
         r::calculate_dependency_levels_batch::signature(conn),
         r::get_task_workflow_summary::signature(conn),
@@ -84,6 +85,9 @@ const UNBOUND: &[(&str, &str)] = &[
     ("tasker.hold_rest", "internal to tasker.fail_steps"),
     ("tasker.lift_hold", "internal to tasker.resolve_steps and tasker.retry_steps"),
     ("tasker.release_children", "internal to the commands"),
+    ("tasker.step_controls", "internal to tasker.explain_steps"),
+    ("tasker.step_situation", "internal to tasker.explain_steps"),
+    ("tasker.step_situation_at", "internal to tasker.explain_steps"),
 ];
 
 #[test]
