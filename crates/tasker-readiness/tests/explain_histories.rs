@@ -4,6 +4,8 @@
 //! `TASKER_EXPLAIN_WORLDS` is the number of worlds (a small one if not said), `TASKER_EXPLAIN_SEED` the seed
 //! of the first.
 
+#![allow(clippy::print_stderr, reason = "case counts are printed")]
+
 mod explain_world;
 
 use std::collections::BTreeMap;
