@@ -37,7 +37,9 @@ drop function tasker.resolve_steps(bigint[],bigint[],jsonb[],text,text,timestamp
 drop function tasker.retry_steps(bigint[],bigint[],text,text,timestamp with time zone);
 drop function tasker.retry_tasks(bigint[],text,text,timestamp with time zone);
 drop function tasker.step_controls(bigint,bigint,integer,timestamp with time zone);
+drop function tasker.step_readiness_at(timestamp with time zone);
 drop function tasker.step_situation(bigint[]);
 drop function tasker.step_situation_at(bigint[],timestamp with time zone);
 drop function tasker.submit_task(text,text,jsonb,text,text,text,text,text);
 drop function tasker.submit_tasks(bigint,jsonb,timestamp with time zone);
+drop function tasker.task_execution_contexts_at(timestamp with time zone);

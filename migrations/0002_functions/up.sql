@@ -830,9 +830,9 @@ $$;
 comment on function tasker.get_slowest_tasks(timestamptz, integer, text, text, text, timestamptz) is
   'The tasks that took longest to completion or failure, of those created in a period.';
 
--- Readiness of the steps of one task: a batch of one, narrowed to the steps named.
+-- Readiness of the steps of one task, ordered by step.
 --   p_step_ids  NULL means all steps of the task
--- Columns and order as tasker.get_step_readiness_status_batch.
+-- Columns as tasker.get_step_readiness_status_batch.
 create or replace function tasker.get_step_readiness_status(p_task_id bigint, p_step_ids bigint[] default null, p_now timestamptz default statement_timestamp())
 returns table (
   workflow_step_id bigint, task_id bigint, named_step_id integer, name text, current_state text, dependencies_satisfied boolean,
@@ -840,22 +840,24 @@ returns table (
   completed_parents integer, attempts integer, retry_limit integer, backoff_request_seconds integer, last_attempted_at timestamptz,
   retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
   generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
-language sql stable rows 10 as $$
-  select * from tasker.get_step_readiness_status_batch(array[p_task_id], p_now) r
-  where p_step_ids is null or r.workflow_step_id = any (p_step_ids)
+language sql stable parallel safe rows 10 as $$
+  select * from tasker.step_readiness_at(p_now) r
+  where r.task_id = p_task_id and (p_step_ids is null or r.workflow_step_id = any (p_step_ids))
+  order by r.workflow_step_id
 $$;
 comment on function tasker.get_step_readiness_status(bigint, bigint[], timestamptz) is 'Readiness of the steps of one task.';
 
 -- Readiness of every step of the tasks, from the stored state and counters.
 --   p_task_ids  the tasks; each counts once; NULL means every open one
 --   p_now       moves the clock, not the state; defaults to the start of the statement
--- Returns one row a step, ordered by task and step. The first sixteen columns are those of the original;
+-- Returns one row a step, ordered by task and step; for NULL in no order, which would sort the backlog. The first sixteen columns are those of the original;
 -- retry_eligible means attempts < retry_limit only, next_retry_at is the instant at which readiness flips.
 -- Then: retryable, available_at, retry_due (its time has come), held, paused (step, task or queue),
 -- failure_kind, last_error, generation, task_state, handler, worker_id, lease_until, and detail, the one
 -- word for where it stands: ready, waiting_for_retry, scheduled, waiting_for_parents, held, paused, exhausted,
 -- permanent, not_retryable, task_finished, or the state itself.
--- Both branches read by key; only the one that applies runs.
+-- To ask for everything open, write NULL in the statement: bound as a parameter of a statement that is
+-- prepared, it is read task by task.
 create or replace function tasker.get_step_readiness_status_batch(p_task_ids bigint[], p_now timestamptz default statement_timestamp())
 returns table (
   workflow_step_id bigint, task_id bigint, named_step_id integer, name text, current_state text, dependencies_satisfied boolean,
@@ -863,38 +865,16 @@ returns table (
   completed_parents integer, attempts integer, retry_limit integer, backoff_request_seconds integer, last_attempted_at timestamptz,
   retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
   generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
-language sql stable rows 1000 as $$
-  select s.workflow_step_id, s.task_id, s.named_step_id, n.name, s.state::text, s.pending_parents = 0, s.attempts < s.retry_limit,
-    coalesce(s.available_at <= p_now and s.open and not s.held and not s.any_pause, false),
-    case when s.state = 'error' then s.last_failure_at end, case when s.state = 'error' then s.available_at end, s.total_parents,
-    s.total_parents - s.pending_parents, s.attempts, s.retry_limit, s.backoff_request_seconds, s.last_attempted_at,
-    s.retryable, s.available_at, coalesce(s.available_at <= p_now, false), s.held, s.any_pause, s.failure_kind::text, s.last_error,
-    s.generation, s.task_state::text, s.handler, s.worker_id, w.lease_until,
-    case
-      when s.state not in ('pending', 'error') then s.state::text
-      when s.failure_kind = 'permanent' then 'permanent'
-      when s.attempts >= s.retry_limit then 'exhausted'
-      when s.attempts > 0 and not s.retryable then 'not_retryable'
-      when s.pending_parents > 0 then 'waiting_for_parents'
-      when s.held then 'held'
-      when s.any_pause then 'paused'
-      when not s.open then 'task_finished'
-      when s.available_at <= p_now then 'ready'
-      when s.attempts > 0 then 'waiting_for_retry'
-      else 'scheduled'
-    end
-  from (
-    select s.*, s.paused or t.paused_at is not null or q.paused_at is not null as any_pause, t.state as task_state,
-      t.state in ('pending', 'in_progress') as open, q.handler
-    from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id join tasker.queues q on q.queue_id = s.queue_id
-    where t.task_id = any (p_task_ids)
-    union all
-    select s.*, s.paused or t.paused_at is not null or q.paused_at is not null, t.state, true, q.handler
-    from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id join tasker.queues q on q.queue_id = s.queue_id
-    where p_task_ids is null and t.state in ('pending', 'in_progress')) s
-  join tasker.named_steps n on n.named_step_id = s.named_step_id
-  left join tasker.workers w on w.worker_id = s.worker_id
-  order by s.task_id, s.workflow_step_id
+language sql stable parallel safe rows 1000 as $$
+  (select * from tasker.step_readiness_at(p_now) r where r.task_id = any (p_task_ids) order by r.task_id, r.workflow_step_id)
+  union all
+  -- Only one branch runs. The two ranges say everything or nothing once more: the planner takes a range whose
+  -- bounds it does not know for a two-hundredth, so a generic plan counts this branch for next to nothing,
+  -- and a prepared call with an array is not planned anew each time.
+  select * from tasker.step_readiness_at(p_now) r
+  where p_task_ids is null and r.task_state in ('pending', 'in_progress')
+    and r.task_id between case when p_task_ids is null then 0 else 1 end and case when p_task_ids is null then 9223372036854775807 else 0 end
+    and r.task_state between case when p_task_ids is null then 'a' else 'z' end and case when p_task_ids is null then 'z' else 'a' end
 $$;
 comment on function tasker.get_step_readiness_status_batch(bigint[], timestamptz) is 'Readiness of every step of the tasks; NULL means every open task.';
 
@@ -972,7 +952,7 @@ language sql stable rows 1 as $$
 $$;
 comment on function tasker.get_system_health_counts(timestamptz) is 'How much of everything there is, in one row, exact.';
 
--- Where one task stands: a batch of one. No row if there is no such task.
+-- Where one task stands. No row if there is no such task.
 -- Columns as tasker.get_task_execution_contexts_batch.
 create or replace function tasker.get_task_execution_context(p_task_id bigint, p_now timestamptz default statement_timestamp())
 returns table (
@@ -980,15 +960,15 @@ returns table (
   completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
   completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
   held_steps bigint, next_retry_at timestamptz, detailed_status text)
-language sql stable rows 1 as $$
-  select * from tasker.get_task_execution_contexts_batch(array[p_task_id], p_now)
+language sql stable parallel safe rows 1 as $$
+  select * from tasker.task_execution_contexts_at(p_now) r where r.task_id = p_task_id
 $$;
 comment on function tasker.get_task_execution_context(bigint, timestamptz) is 'Where one task stands.';
 
 -- Where the tasks stand, counted over their steps.
 --   p_task_ids  the tasks; each counts once; NULL means every open one
 --   p_now       moves the clock, not the state; defaults to the start of the statement
--- Returns one row for each task that exists, ordered by task. The first thirteen columns are those of the
+-- Returns one row for each task that exists, ordered by task; for NULL in no order. The first thirteen columns are those of the
 -- original. Then: cancelled_steps, dead_steps (exhausted, permanent, not retryable or cancelled),
 -- waiting_for_retry_steps, held_steps, next_retry_at (the earliest instant at which a waiting step becomes
 -- ready), and detailed_status, which says waiting_for_retry and held where execution_status has no word.
@@ -998,43 +978,14 @@ returns table (
   completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
   completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
   held_steps bigint, next_retry_at timestamptz, detailed_status text)
-language sql stable rows 100 as $$
-  select c.task_id, c.named_task_id, c.state, c.total, c.pending, c.in_progress, c.done, c.failed, c.ready,
-    case when c.verdict in ('waiting_for_retry', 'held') then 'waiting_for_dependencies' else c.verdict end,
-    case c.verdict
-      when 'has_ready_steps' then 'execute_ready_steps' when 'processing' then 'wait_for_completion'
-      when 'blocked_by_failures' then 'handle_failures'
-      when 'all_complete' then 'finalize_task' else 'wait_for_dependencies' end,
-    case when c.total = 0 then 0.0 else round(c.done * 100.0 / c.total, 2) end,
-    case when c.failed = 0 then 'healthy' when c.ready > 0 then 'recovering' when c.dead_errors > 0 then 'blocked' else 'recovering' end,
-    c.cancelled, c.dead, c.retrying, c.held, c.next_retry_at, c.verdict
-  from (
-    select a.*, case
-        when a.ready > 0 then 'has_ready_steps' when a.in_progress > 0 then 'processing' when a.retrying > 0 then 'waiting_for_retry'
-        when a.dead > 0 then 'blocked_by_failures' when a.done = a.total then 'all_complete' when a.held > 0 then 'held'
-        else 'waiting_for_dependencies' end as verdict
-    from (
-      select t.task_id, t.named_task_id, t.state::text as state, count(s.state) as total,
-        count(*) filter (where s.state = 'pending') as pending, count(*) filter (where s.state = 'in_progress') as in_progress,
-        count(*) filter (where tasker.is_done(s.state)) as done, count(*) filter (where s.state = 'error') as failed,
-        count(*) filter (where s.state = 'cancelled') as cancelled,
-        count(*) filter (where s.available_at <= p_now and s.runs) as ready,
-        count(*) filter (where s.available_at > p_now and s.runs) as retrying,
-        min(s.available_at) filter (where s.available_at > p_now and s.runs) as next_retry_at,
-        count(*) filter (where s.available_at is not null and not s.runs) as held,
-        count(*) filter (where s.dead) as dead, count(*) filter (where s.dead and s.state = 'error') as dead_errors
-      from (
-        select t.task_id, t.named_task_id, t.state, t.paused_at from tasker.tasks t where t.task_id = any (p_task_ids)
-        union all
-        select t.task_id, t.named_task_id, t.state, t.paused_at from tasker.tasks t where p_task_ids is null and t.state in ('pending', 'in_progress')) t
-      left join lateral (
-        select s.state, s.available_at,
-          not s.held and not s.paused and t.paused_at is null and t.state in ('pending', 'in_progress') and q.paused_at is null as runs,
-          s.state = 'cancelled' or s.state in ('pending', 'error')
-            and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind) as dead
-        from tasker.workflow_steps s join tasker.queues q on q.queue_id = s.queue_id where s.task_id = t.task_id) s on true
-      group by t.task_id, t.named_task_id, t.state) a) c
-  order by c.task_id
+language sql stable parallel safe rows 100 as $$
+  (select * from tasker.task_execution_contexts_at(p_now) r where r.task_id = any (p_task_ids) order by r.task_id)
+  union all
+  -- As in tasker.get_step_readiness_status_batch: the ranges are for the generic plan.
+  select * from tasker.task_execution_contexts_at(p_now) r
+  where p_task_ids is null and r.status in ('pending', 'in_progress')
+    and r.task_id between case when p_task_ids is null then 0 else 1 end and case when p_task_ids is null then 9223372036854775807 else 0 end
+    and r.status between case when p_task_ids is null then 'a' else 'z' end and case when p_task_ids is null then 'z' else 'a' end
 $$;
 comment on function tasker.get_task_execution_contexts_batch(bigint[], timestamptz) is 'Where the tasks stand; NULL means every open task.';
 
@@ -1561,6 +1512,45 @@ $$;
 comment on function tasker.step_controls(bigint, bigint, integer, timestamptz) is
   'What the control log says about one step up to an instant; internal to explain.';
 
+-- Readiness of every step there is, for callers that filter it: the one text of what a step's row, its task
+-- and its queue mean at an instant. Inlined, so a filter by task or by state of the task reads by index and
+-- columns that nobody asks for cost nothing: it has no order of its own, and joins by key from the left, which
+-- the planner drops where the joined table is not asked about.
+-- Columns as tasker.get_step_readiness_status_batch.
+create or replace function tasker.step_readiness_at(p_now timestamptz)
+returns table (
+  workflow_step_id bigint, task_id bigint, named_step_id integer, name text, current_state text, dependencies_satisfied boolean,
+  retry_eligible boolean, ready_for_execution boolean, last_failure_at timestamptz, next_retry_at timestamptz, total_parents integer,
+  completed_parents integer, attempts integer, retry_limit integer, backoff_request_seconds integer, last_attempted_at timestamptz,
+  retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
+  generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
+language sql stable parallel safe rows 1000 as $$
+  select s.workflow_step_id, t.task_id, s.named_step_id, n.name, s.state::text, s.pending_parents = 0, s.attempts < s.retry_limit,
+    coalesce(s.available_at <= p_now and t.state in ('pending', 'in_progress') and not s.held and not s.paused and t.paused_at is null and q.paused_at is null, false),
+    case when s.state = 'error' then s.last_failure_at end, case when s.state = 'error' then s.available_at end, s.total_parents,
+    s.total_parents - s.pending_parents, s.attempts, s.retry_limit, s.backoff_request_seconds, s.last_attempted_at,
+    s.retryable, s.available_at, coalesce(s.available_at <= p_now, false), s.held, s.paused or t.paused_at is not null or q.paused_at is not null,
+    s.failure_kind::text, s.last_error, s.generation, t.state::text, q.handler, s.worker_id, w.lease_until,
+    case
+      when s.state not in ('pending', 'error') then s.state::text
+      when s.failure_kind = 'permanent' then 'permanent'
+      when s.attempts >= s.retry_limit then 'exhausted'
+      when s.attempts > 0 and not s.retryable then 'not_retryable'
+      when s.pending_parents > 0 then 'waiting_for_parents'
+      when s.held then 'held'
+      when s.paused or t.paused_at is not null or q.paused_at is not null then 'paused'
+      when t.state not in ('pending', 'in_progress') then 'task_finished'
+      when s.available_at <= p_now then 'ready'
+      when s.attempts > 0 then 'waiting_for_retry'
+      else 'scheduled'
+    end
+  from tasker.tasks t join tasker.workflow_steps s on s.task_id = t.task_id
+  left join tasker.queues q on q.queue_id = s.queue_id
+  left join tasker.named_steps n on n.named_step_id = s.named_step_id
+  left join tasker.workers w on w.worker_id = s.worker_id
+$$;
+comment on function tasker.step_readiness_at(timestamptz) is 'Readiness of every step, to be filtered; internal to the read functions.';
+
 -- What tasker.explain_steps judges, for every step of the tasks, from the stored rows; the log only says
 -- since when and by whom. Internal to tasker.explain_steps.
 -- Returns one row a step; task_since and since are the instants of the last transition (creation if there
@@ -1779,3 +1769,48 @@ begin
   join tasker.tasks t on t.identity_hash = r.request ->> 'identity_hash' order by r.place;
 end $$;
 comment on function tasker.submit_tasks(bigint, jsonb, timestamptz) is 'Creates tasks of one definition with all their steps and edges.';
+
+-- Where every task there is stands, for callers that filter it by task or status: the one text of how steps are
+-- counted and what follows. Inlined, so the filter reaches the tables; it has no order of its own.
+-- Columns as tasker.get_task_execution_contexts_batch.
+create or replace function tasker.task_execution_contexts_at(p_now timestamptz)
+returns table (
+  task_id bigint, named_task_id integer, status text, total_steps bigint, pending_steps bigint, in_progress_steps bigint,
+  completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
+  completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
+  held_steps bigint, next_retry_at timestamptz, detailed_status text)
+language sql stable parallel safe rows 1000 as $$
+  select c.task_id, c.named_task_id, c.state, c.total, c.pending, c.in_progress, c.done, c.failed, c.ready,
+    case when c.verdict in ('waiting_for_retry', 'held') then 'waiting_for_dependencies' else c.verdict end,
+    case c.verdict
+      when 'has_ready_steps' then 'execute_ready_steps' when 'processing' then 'wait_for_completion'
+      when 'blocked_by_failures' then 'handle_failures'
+      when 'all_complete' then 'finalize_task' else 'wait_for_dependencies' end,
+    case when c.total = 0 then 0.0 else round(c.done * 100.0 / c.total, 2) end,
+    case when c.failed = 0 then 'healthy' when c.ready > 0 then 'recovering' when c.dead_errors > 0 then 'blocked' else 'recovering' end,
+    c.cancelled, c.dead, c.retrying, c.held, c.next_retry_at, c.verdict
+  from (
+    select a.*, case
+        when a.ready > 0 then 'has_ready_steps' when a.in_progress > 0 then 'processing' when a.retrying > 0 then 'waiting_for_retry'
+        when a.dead > 0 then 'blocked_by_failures' when a.done = a.total then 'all_complete' when a.held > 0 then 'held'
+        else 'waiting_for_dependencies' end as verdict
+    from (
+      select t.task_id, t.named_task_id, t.state::text as state, count(s.state) as total,
+        count(*) filter (where s.state = 'pending') as pending, count(*) filter (where s.state = 'in_progress') as in_progress,
+        count(*) filter (where tasker.is_done(s.state)) as done, count(*) filter (where s.state = 'error') as failed,
+        count(*) filter (where s.state = 'cancelled') as cancelled,
+        count(*) filter (where s.available_at <= p_now and s.runs) as ready,
+        count(*) filter (where s.available_at > p_now and s.runs) as retrying,
+        min(s.available_at) filter (where s.available_at > p_now and s.runs) as next_retry_at,
+        count(*) filter (where s.available_at is not null and not s.runs) as held,
+        count(*) filter (where s.dead) as dead, count(*) filter (where s.dead and s.state = 'error') as dead_errors
+      from tasker.tasks t
+      left join lateral (
+        select s.state, s.available_at,
+          not s.held and not s.paused and t.paused_at is null and t.state in ('pending', 'in_progress') and q.paused_at is null as runs,
+          s.state = 'cancelled' or s.state in ('pending', 'error')
+            and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind) as dead
+        from tasker.workflow_steps s left join tasker.queues q on q.queue_id = s.queue_id where s.task_id = t.task_id) s on true
+      group by t.task_id, t.named_task_id, t.state) a) c
+$$;
+comment on function tasker.task_execution_contexts_at(timestamptz) is 'Where every task stands, to be filtered; internal to the read functions.';

@@ -5,7 +5,10 @@ use diesel::{data_types::PgNumeric, prelude::*};
 use serde::Serialize;
 use tasker_model::{TaskId, TaskState};
 
-use crate::{get_task_execution_context, get_task_execution_contexts_batch, step::statement_timestamp};
+use crate::{
+    get_task_execution_context, get_task_execution_contexts_batch,
+    step::{everything, statement_timestamp},
+};
 
 /// A row of `tasker.get_task_execution_context` or of its batch form.
 #[derive(Debug, Clone, PartialEq, Serialize, Queryable)]
@@ -100,10 +103,19 @@ impl TaskExecutionContext {
         tasks: Option<&[TaskId]>,
         now: Option<DateTime<Utc>>,
     ) -> QueryResult<Vec<Self>> {
+        use get_task_execution_contexts_batch::task_id;
         let ids = tasks.map(|t| t.iter().map(|t| t.0).collect::<Vec<_>>());
-        match now {
-            Some(now) => get_task_execution_contexts_batch(ids, now).load(conn),
-            None => get_task_execution_contexts_batch(ids, statement_timestamp()).load(conn),
+        match (ids, now) {
+            (Some(ids), Some(now)) => get_task_execution_contexts_batch(Some(ids), now).load(conn),
+            (Some(ids), None) => {
+                get_task_execution_contexts_batch(Some(ids), statement_timestamp()).load(conn)
+            }
+            (None, Some(now)) => {
+                get_task_execution_contexts_batch(everything(), now).order(task_id).load(conn)
+            }
+            (None, None) => get_task_execution_contexts_batch(everything(), statement_timestamp())
+                .order(task_id)
+                .load(conn),
         }
     }
 

@@ -3,7 +3,11 @@
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    expression::SqlLiteral,
+    prelude::*,
+    sql_types::{Array, BigInt, Nullable},
+};
 use serde::Serialize;
 use tasker_model::{FailureKind, StepId, StepState, TaskId, TaskState, WorkerId};
 
@@ -150,6 +154,11 @@ diesel::define_sql_function! {
     fn statement_timestamp() -> diesel::sql_types::Timestamptz;
 }
 
+/// NULL, written in the statement: bound as a parameter it would be planned like an array of a few tasks.
+pub(crate) fn everything() -> SqlLiteral<Nullable<Array<BigInt>>> {
+    diesel::dsl::sql("NULL")
+}
+
 impl StepReadinessStatus {
     /// The steps of one task, by id; none where the task does not exist. `now` moves the clock, `None`
     /// reads the database's.
@@ -184,10 +193,16 @@ impl StepReadinessStatus {
         tasks: Option<&[TaskId]>,
         now: Option<DateTime<Utc>>,
     ) -> QueryResult<Vec<Self>> {
+        use get_step_readiness_status_batch::{task_id, workflow_step_id};
+        let order = (task_id, workflow_step_id);
         let ids = tasks.map(|t| t.iter().map(|t| t.0).collect::<Vec<_>>());
-        match now {
-            Some(now) => get_step_readiness_status_batch(ids, now).load(conn),
-            None => get_step_readiness_status_batch(ids, statement_timestamp()).load(conn),
+        match (ids, now) {
+            (Some(ids), Some(now)) => get_step_readiness_status_batch(Some(ids), now).load(conn),
+            (Some(ids), None) => get_step_readiness_status_batch(Some(ids), statement_timestamp()).load(conn),
+            (None, Some(now)) => get_step_readiness_status_batch(everything(), now).order(order).load(conn),
+            (None, None) => {
+                get_step_readiness_status_batch(everything(), statement_timestamp()).order(order).load(conn)
+            }
         }
     }
 

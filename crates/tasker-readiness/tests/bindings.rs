@@ -88,6 +88,8 @@ const UNBOUND: &[(&str, &str)] = &[
     ("tasker.step_controls", "internal to tasker.explain_steps"),
     ("tasker.step_situation", "internal to tasker.explain_steps"),
     ("tasker.step_situation_at", "internal to tasker.explain_steps"),
+    ("tasker.step_readiness_at", "what the functions of step readiness filter; they are bound"),
+    ("tasker.task_execution_contexts_at", "what the functions of task context filter; they are bound"),
 ];
 
 #[test]
