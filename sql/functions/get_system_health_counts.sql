@@ -64,7 +64,7 @@ language sql stable rows 1 as $$
     join tasker.queues q on q.queue_id = s.queue_id) s
   cross join (select count(*) as paused from tasker.queues q where q.paused_at is not null) q
   cross join (
-    select count(*) filter (where w.ended_at is null and w.lease_until > p_now) as live, count(*) filter (where w.lease_until <= p_now) as expired
+    select count(*) filter (where w.lease_until > p_now) as live, count(*) filter (where w.lease_until <= p_now) as expired
     from tasker.workers w where w.reaped_at is null) w
   cross join (
     select count(*) as active from pg_catalog.pg_stat_activity c

@@ -147,9 +147,9 @@ fn the_slowest_steps_are_those_that_ran_longest_not_those_that_waited() {
     assert_eq!(running.len(), 1, "what runs is not there");
 }
 
-/// One row a step whatever its history; only the last attempt counts, and queueing begins when it was due.
+/// One row a step whatever its history, and only the last attempt counts.
 #[test]
-fn attempts_do_not_multiply_and_backoff_is_not_queueing() {
+fn attempts_and_transitions_do_not_multiply() {
     let mut flow = Flow::new();
     flow.submit(parts("w", steps(&[("a", &[])])), 0);
     let a = flow.claim(1, 10).remove(0);
@@ -165,6 +165,17 @@ fn attempts_do_not_multiply_and_backoff_is_not_queueing() {
     let counts: Vec<_> = tasks.iter().map(|t| (t.step_count, t.completed_steps, t.error_steps)).collect();
     assert_eq!(counts, [(1, 1, 0)]);
     assert_eq!(tasks[0].duration_seconds, 156.0);
+}
+
+#[test]
+fn backoff_is_not_queueing() {
+    let mut flow = Flow::new();
+    flow.submit(parts("w", steps(&[("a", &[])])), 0);
+    let a = flow.claim(1, 10).remove(0);
+    flow.fail(&a, FailureKind::Retryable, 30, 110);
+    let a = flow.claim(1, 143).remove(0);
+    flow.complete(&a, 144);
+    assert_eq!(names(&SlowestStep::find(&mut flow.conn, &slowest(200)).unwrap()), [("a", 1.0, 3.0)]);
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn named(flow: &mut Flow, task: TaskId, seconds: i64) -> [String; 4] {
     let name = |id| ids.iter().find(|(_, i)| **i == id).unwrap().0.as_str();
     let list = |ids: &[_]| ids.iter().map(|id| name(*id)).collect::<Vec<_>>().join(" ");
     let blocked: Vec<_> = summary.blocked().map(|(id, why)| format!("{}:{why}", name(id))).collect();
-    assert_eq!(summary.blocked_step_ids.len(), summary.blocking_reasons.len());
+    assert_eq!(summary.blocked_step_ids.len(), blocked.len(), "each has a reason");
+    assert_eq!(summary.blocking_reasons.len(), blocked.len());
     [
         list(&summary.root_step_ids),
         list(&summary.ready_step_ids),
