@@ -14,7 +14,7 @@ use crate::options::{ClusterOptions, Durability};
 use crate::server;
 use crate::uri::socket_uri;
 
-/// A running server of our own: one Unix socket, no network, superuser `tasker` without password.
+/// A running server of our own: one Unix socket, no network, superuser `postgres` without password.
 ///
 /// Dropping it stops the server, unless other users of a durable cluster remain; a throw-away
 /// cluster is removed as well. The same happens if this process exits or is killed instead.

@@ -16,7 +16,7 @@ create() {
     [ "$kind" = alone ] && sync=--no-sync
     # In a folder beside, so that a creation cut short is not taken for a cluster.
     rm -rf "$dir/data.new"
-    "$bin/initdb" -U tasker -A trust -E UTF8 --locale=C $sync -D "$dir/data.new" &&
+    "$bin/initdb" -U postgres -A trust -E UTF8 --locale=C $sync -D "$dir/data.new" &&
         echo "include '../tasker.conf'" >>"$dir/data.new/postgresql.conf" &&
         mv "$dir/data.new" "$dir/data"
 }

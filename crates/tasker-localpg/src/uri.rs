@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-/// The superuser that `initdb` makes.
-pub(crate) const SUPERUSER: &str = "tasker";
+/// The superuser that `initdb` makes. Not `tasker`: a role's own name stands first in its search_path, and a host
+/// application's tables would land in our schema of that name.
+pub(crate) const SUPERUSER: &str = "postgres";
 
 /// The port in the socket's file name. It is stated in the URI as well, since a `PGPORT` in the
 /// client's environment would otherwise send it to another file.
@@ -35,7 +36,7 @@ mod tests {
     fn the_folder_and_the_database_are_encoded() {
         assert_eq!(
             socket_uri(Path::new("/tmp/a b"), "x/é"),
-            "postgres://tasker@/x%2F%C3%A9?host=%2Ftmp%2Fa%20b&port=5432"
+            "postgres://postgres@/x%2F%C3%A9?host=%2Ftmp%2Fa%20b&port=5432"
         );
     }
 }

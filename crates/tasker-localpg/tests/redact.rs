@@ -29,7 +29,7 @@ fn a_mistyped_password_is_hidden_as_well() {
 fn text_without_a_password_stays_as_it_is() {
     for text in [
         "",
-        "postgres://tasker@/postgres?host=%2Ftmp%2Fx&port=5432",
+        "postgres://postgres@/postgres?host=%2Ftmp%2Fx&port=5432",
         "postgres://localhost:5432/app",
         "host=h dbname=d user=é",
         "could not reach postgres://h:5432/d, ask admin@example.org",
