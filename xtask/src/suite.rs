@@ -50,6 +50,11 @@ pub(crate) fn ci(options: &Options) -> Result<ExitCode> {
         ("formatting", vec!["fmt", "--all", "--check"]),
         ("lints", vec!["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ("documentation", vec!["doc", "--workspace", "--no-deps", "--quiet"]),
+        // Its snapshots are of one compiler's messages, and it builds the dependencies once more.
+        (
+            "compile errors",
+            vec!["test", "-p", "tasker-engine", "--test", "definition_compile_fail", "--", "--ignored"],
+        ),
         ("licences, bans, sources", vec!["deny", "check", "licenses", "bans", "sources"]),
     ];
     let mut failed = vec![];

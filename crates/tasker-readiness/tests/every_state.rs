@@ -12,7 +12,10 @@ use tasker_model::{StepState, TaskId, TaskState};
 use tasker_readiness::{
     StepReadinessStatus, TaskExecutionContext, get_step_readiness_status_batch as readiness,
 };
-use tasker_testkit::TestDatabase;
+use tasker_testkit::{
+    TestDatabase,
+    recorded::{answer, read_case},
+};
 
 /// Every step that the CHECKs allow, with limits up to 2, alone in every kind of task.
 fn single_steps() -> HashSet<TaskCase> {
@@ -176,28 +179,6 @@ fn recorded() -> Option<Vec<(Value, Value)>> {
     Some(read("cases.jsonl")?.into_iter().zip(read("expected.jsonl")?).collect())
 }
 
-fn task_of(case: &Value) -> TaskCase {
-    let steps = case["steps"].as_array().expect("steps");
-    let place = |name: &Value| steps.iter().position(|s| s["name"] == *name).expect("a step of that name");
-    let as_step = |s: &Value| {
-        let state = s["state"].as_str().and_then(|s| s.parse().ok()).expect("a state");
-        let parents = case["edges"]
-            .as_array()
-            .expect("edges")
-            .iter()
-            .filter(|e| e[1] == s["name"])
-            .map(|e| place(&e[0]));
-        StepCase {
-            retry_limit: s["retry_limit"].as_i64().map_or(3, |l| l as i32),
-            retryable: s["retryable"].as_bool().expect("retryable"),
-            due: if s["retry_due"] == false { 3600 } else { 0 },
-            parents: parents.collect(),
-            ..StepCase::new(state, s["attempts"].as_i64().expect("attempts") as i32)
-        }
-    };
-    TaskCase::new(steps.iter().map(as_step).collect())
-}
-
 #[test]
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn the_recorded_answers_are_ours() {
@@ -207,36 +188,32 @@ fn the_recorded_answers_are_ours() {
     };
     let database = TestDatabase::new();
     let conn = &mut database.connection();
-    write(conn, &cases.iter().map(|(case, _)| task_of(case)).collect::<Vec<_>>());
+    let tasks: Vec<_> = cases.iter().map(|(case, _)| read_case(case).unwrap()).collect();
+    write(conn, &tasks);
     let mut differences = vec![];
     for (id, (case, expected)) in (1i64..).zip(&cases) {
         assert_eq!(case["id"], expected["id"]);
-        let mut compare = |what: &str, ours: Value, theirs: &Value| {
-            if ours != *theirs {
+        let ours = answer(conn, TaskId(id), case).unwrap();
+        let mut compare = |what: String, ours: &Value, theirs: &Value| {
+            if as_text(ours) != as_text(theirs) {
                 differences.push(format!("case {}: {what} is {ours}, recorded is {theirs}", case["id"]));
             }
         };
-        let steps = StepReadinessStatus::for_task(conn, TaskId(id), Some(noon())).unwrap();
-        assert_eq!(steps.len(), expected["steps"].as_object().expect("steps").len());
-        for (step, given) in steps.iter().zip(case["steps"].as_array().expect("steps")) {
-            let name = given["name"].as_str().expect("a name");
-            let ours = serde_json::to_value(step).unwrap();
-            for (field, theirs) in expected["steps"][name].as_object().expect("fields") {
-                compare(&format!("{name}.{field}"), ours[field].clone(), theirs);
+        for (step, fields) in expected["steps"].as_object().expect("steps") {
+            for (field, theirs) in fields.as_object().expect("fields") {
+                compare(format!("{step}.{field}"), &ours["steps"][step][field], theirs);
             }
+            compare(format!("{step}'s level"), &ours["levels"][step], &expected["levels"][step]);
         }
-        let context = TaskExecutionContext::find(conn, TaskId(id), Some(noon())).unwrap().expect("the task");
-        let mut ours = serde_json::to_value(&context).unwrap();
-        ours["completion_percentage"] = format!("{:.2}", context.completion_percentage).into();
         for (field, theirs) in expected["context"].as_object().expect("fields") {
-            let theirs = if field == "completion_percentage" {
-                let number: f64 = theirs.as_str().and_then(|t| t.parse().ok()).expect("a number");
-                format!("{number:.2}").into()
-            } else {
-                theirs.clone()
-            };
-            compare(field, ours[field].clone(), &theirs);
+            compare(field.clone(), &ours["context"][field], theirs);
         }
     }
     assert!(differences.is_empty(), "{} differences\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Percentages are written with more or fewer decimals.
+fn as_text(value: &Value) -> String {
+    let number = value.as_str().and_then(|t| t.parse::<f64>().ok());
+    number.map_or_else(|| value.to_string(), |n| format!("{n:.2}"))
 }

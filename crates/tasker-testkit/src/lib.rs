@@ -17,9 +17,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cases;
 mod coordinator;
 mod database;
 pub mod handlers;
+pub mod proof;
+pub mod recorded;
 pub mod shapes;
 
 pub use coordinator::{TestCoordinator, TestRun};

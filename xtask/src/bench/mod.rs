@@ -4,6 +4,7 @@
 //! docs/benchmarks.md shows the latest figures and says how they were taken.
 
 mod crowd;
+mod engine;
 mod measure;
 mod plot;
 mod report;
@@ -14,7 +15,7 @@ mod subjects;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use report::Report;
 use scale::Effort;
@@ -22,7 +23,10 @@ use server::{Server, load};
 use subjects::Baseline;
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    what: Option<What>,
     /// The sizes: numbers of tasks.
     #[arg(long, value_delimiter = ',', default_values_t = [50, 500, 5_000, 50_000], value_name = "N[,N…]")]
     tasks: Vec<usize>,
@@ -59,7 +63,16 @@ pub(crate) struct Options {
     database_url: Option<String>,
 }
 
+#[derive(Subcommand)]
+enum What {
+    /// Measures how many steps a second a worker drives, and how long one task takes.
+    Engine(engine::Options),
+}
+
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(What::Engine(options)) = &options.what {
+        return engine::run(options);
+    }
     let baseline = options.baseline.as_deref().map(Baseline::read).transpose()?;
     let server = Server::new(options.database_url.clone())?;
     let conditions = server.conditions()?;

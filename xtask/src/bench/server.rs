@@ -117,6 +117,10 @@ pub(super) struct Database {
 }
 
 impl Database {
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(super) fn connect(&self) -> Result<PgConnection> {
         Ok(connect(&self.url)?)
     }
