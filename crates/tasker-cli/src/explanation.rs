@@ -1,12 +1,13 @@
-//! Why a step is not running, since when, and what would change it: the sentences.
+//! What the terminal adds to the sentences of an explanation: the command that would change it, how long it
+//! takes, and what a waiting step waits for in the end.
 //!
-//! The reason itself comes from SQL, through [`StepReadinessStatus::blocking_reason`]; nothing is decided
-//! here.
+//! The reasons and their sentences are those of [`tasker_readiness`]; nothing is decided here.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashSet;
+
 use serde::Serialize;
-use tasker_model::{FailureKind, StepId, StepState};
-use tasker_readiness::{BlockingReason, StepReadinessStatus};
+use tasker_model::{StepId, TaskState};
+use tasker_readiness::{Change, Explanation, OpenParent, Reason};
 
 use crate::{
     output::one_line,
@@ -14,160 +15,92 @@ use crate::{
     time::{between, instant, span},
 };
 
-/// How much of an error is quoted.
-const QUOTED: usize = 300;
-/// How many other steps are named.
+/// How many names a sentence lists.
 const LISTED: usize = 5;
 
-/// Where a step stands, in sentences.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Explanation {
-    pub(crate) step: String,
-    pub(crate) step_id: StepId,
-    pub(crate) state: StepState,
-    /// The word for it: ready, waiting_for_parents, exhausted …
-    pub(crate) reason: String,
-    /// Whether a worker could claim it now.
-    pub(crate) ready: bool,
-    pub(crate) since: DateTime<Utc>,
-    pub(crate) why: String,
-    pub(crate) change: String,
+/// An explanation as JSON: the typed values, each reason with its sentences.
+#[derive(Debug, Serialize)]
+pub(crate) struct Told<'a> {
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+    sentences: Vec<Sentence>,
 }
 
-/// Explains one step.
-pub(crate) fn explain(at: &Situation, step: &StepReadinessStatus) -> Explanation {
-    let (why, change) = sentences(at, step);
-    Explanation {
-        step: step.name.clone(),
-        step_id: step.workflow_step_id,
-        state: step.current_state,
-        reason: step.detail.clone(),
-        ready: step.blocking_reason().is_none(),
-        since: at.since(step.workflow_step_id),
-        why,
-        change,
+/// What is told of one reason.
+#[derive(Debug, Serialize)]
+struct Sentence {
+    reason: &'static str,
+    blocking: bool,
+    why: String,
+    change: String,
+}
+
+impl<'a> Told<'a> {
+    pub(crate) fn of(at: &Situation, explanation: &'a Explanation) -> Self {
+        let sentence = |r: &Reason| Sentence {
+            reason: r.as_str(),
+            blocking: r.is_blocking(),
+            why: r.to_string(),
+            change: change(at, explanation, r),
+        };
+        Self { explanation, sentences: explanation.reasons.iter().map(sentence).collect() }
     }
 }
 
-fn sentences(at: &Situation, step: &StepReadinessStatus) -> (String, String) {
-    use BlockingReason as R;
-    let task = at.task.task_id;
-    let Some(reason) = step.blocking_reason() else { return ready(at, step) };
-    match reason {
-        R::InProgress => running(at, step),
-        R::Finished => finished(step, at),
-        R::Permanent | R::Exhausted | R::NotRetryable => (dead(step).unwrap_or_default(), remedy(at, step)),
-        R::WaitingForParents => (parents(at, step), causes(at, step)),
-        R::Held => (
-            "is held back, because another step is dead and the workflow fails fast".into(),
-            format!("retrying or resolving the dead step lifts the hold: `tasker task retry {task}`"),
-        ),
-        R::Paused => {
-            ("is paused, or its task or its queue is".into(), "it becomes ready when it is resumed".into())
+/// The first reason, which says most; a step that a worker is about to take is ready.
+pub(crate) fn why(explanation: &Explanation) -> String {
+    explanation.reasons.first().map_or_else(|| "is ready".into(), ToString::to_string)
+}
+
+/// What would take a reason away, with the command that does.
+pub(crate) fn change(at: &Situation, step: &Explanation, reason: &Reason) -> String {
+    let task = step.task_id;
+    let resolve = || format!("declaring it done: `tasker step resolve {task} {}`", plain(step));
+    match reason.change() {
+        Change::Time { at } => format!("time alone, in {} (at {})", span(between(step.at, at)), instant(at)),
+        Change::Parents { .. } => causes(at, step.step_id),
+        Change::Retry => retry(step),
+        Change::RetryOrResolve => format!("{}, or {}", retry(step), resolve()),
+        Change::Resolve => resolve(),
+        change @ Change::LiftHold { .. } => change.to_string(),
+        change @ Change::ReopenTask => format!("{change}: `tasker task retry {task}`"),
+        Change::StartWorker { namespace, .. } => {
+            format!(
+                "start one, for example `tasker worker --namespace {namespace}` for the built-in handlers"
+            )
         }
-        R::TaskFinished => (
-            format!("is not claimed, because its task is {}", at.task.state),
-            format!("retrying opens the task again: `tasker task retry {task}`"),
-        ),
-        R::WaitingForRetry => waiting(at, step),
-        R::Scheduled => (due(at, step, "its first attempt"), "time alone".into()),
-        other => (format!("cannot be claimed: {other}"), String::new()),
+        change => change.to_string(),
     }
 }
 
-fn ready(at: &Situation, step: &StepReadinessStatus) -> (String, String) {
-    if at.is_served(&step.handler) {
-        return ("is ready".into(), "the next free slot of a worker takes it".into());
-    }
-    let (handler, namespace) = (&step.handler, &at.workflow.namespace);
-    (
-        format!("is ready, but no living worker serves handler `{handler}` in namespace `{namespace}`"),
-        format!("start one, for example `tasker worker --namespace {namespace}` for the built-in handlers"),
-    )
-}
-
-fn running(at: &Situation, step: &StepReadinessStatus) -> (String, String) {
-    let by = step.worker_id.map_or_else(|| "a worker".into(), |id| at.worker(id));
-    let lease = match step.lease_until {
-        Some(until) if until > at.now => format!("whose lease holds until {}", instant(until)),
-        Some(until) => format!("whose lease ran out at {}", instant(until)),
-        None => "without a lease".into(),
-    };
-    let attempt = format!("attempt {} of {}", step.attempts, step.retry_limit);
-    let change = match step.lease_until {
-        Some(until) if until <= at.now => "the next worker that claims takes the step back".into(),
-        _ => "its handler's answer, its timeout, or the end of the lease".into(),
-    };
-    (format!("is being run ({attempt}) by {by}, {lease}"), change)
-}
-
-fn finished(step: &StepReadinessStatus, at: &Situation) -> (String, String) {
-    match step.current_state {
-        StepState::Cancelled => ("was cancelled".into(), retry(at)),
-        StepState::ResolvedManually => ("was resolved by hand".into(), "nothing; it counts as done".into()),
-        StepState::Complete | StepState::Pending | StepState::InProgress | StepState::Error => {
-            ("is complete".into(), "nothing; it is done".into())
+/// A task that has ended is retried as a whole; one that goes on, step by step.
+fn retry(step: &Explanation) -> String {
+    let task = step.task_id;
+    match step.task_state {
+        TaskState::Pending | TaskState::InProgress => {
+            format!("an operator's retry: `tasker step retry {task} {}`", plain(step))
+        }
+        TaskState::Error | TaskState::Cancelled | TaskState::Complete | TaskState::ResolvedManually => {
+            format!("an operator's retry: `tasker task retry {task}`")
         }
     }
 }
 
-/// Why no further attempt follows by itself; `None` where one may.
-#[expect(clippy::wildcard_enum_match_arm, reason = "three reasons are asked for")]
-pub(crate) fn dead(step: &StepReadinessStatus) -> Option<String> {
-    use BlockingReason as R;
-    match step.blocking_reason()? {
-        R::Permanent => Some(format!("failed for good: {}", error(step))),
-        R::Exhausted => Some(exhausted(step)),
-        R::NotRetryable => Some(format!("failed and is not to be tried again: {}", error(step))),
-        _ => None,
-    }
-}
-
-fn exhausted(step: &StepReadinessStatus) -> String {
-    match step.retry_limit {
-        0 => "never runs, because its retry limit is 0".into(),
-        _ => format!("has used up its attempts ({} of {}): {}", step.attempts, step.retry_limit, error(step)),
-    }
-}
-
-fn remedy(at: &Situation, step: &StepReadinessStatus) -> String {
-    let plain = |name: &str| {
-        name.starts_with(char::is_alphanumeric)
-            && !name.contains(|c: char| !c.is_alphanumeric() && !"_-.".contains(c))
-    };
-    // A name that the shell would take apart is replaced by the id.
-    let name = if plain(&step.name) { step.name.clone() } else { step.workflow_step_id.to_string() };
-    format!("{}, or declaring it done: `tasker step resolve {} {name}`", retry(at), at.task.task_id)
-}
-
-fn retry(at: &Situation) -> String {
-    format!("an operator's retry: `tasker task retry {}`", at.task.task_id)
-}
-
-fn waiting(at: &Situation, step: &StepReadinessStatus) -> (String, String) {
-    let next = format!("attempt {} of {}", step.attempts + 1, step.retry_limit);
-    (
-        format!("{}, because the last attempt failed: {}", due(at, step, &next), error(step)),
-        "time alone".into(),
-    )
-}
-
-fn due(at: &Situation, step: &StepReadinessStatus, what: &str) -> String {
-    match step.available_at {
-        Some(due) => format!("waits for {what} in {} (at {})", span(between(at.now, due)), instant(due)),
-        None => format!("waits for {what}"),
-    }
+/// The step's name for a command line. One that the shell would take apart is replaced by the id.
+fn plain(step: &Explanation) -> String {
+    let is_plain = step.name.starts_with(char::is_alphanumeric)
+        && !step.name.contains(|c: char| !c.is_alphanumeric() && !"_-.".contains(c));
+    if is_plain { step.name.clone() } else { step.step_id.to_string() }
 }
 
 /// What has to happen at the far end of a chain of waiting steps.
-fn causes(at: &Situation, step: &StepReadinessStatus) -> String {
-    let causes = at.causes(step.workflow_step_id, LISTED + 1);
-    let names = |wanted: &dyn Fn(&StepReadinessStatus) -> bool| {
-        let found = causes.iter().take(LISTED).filter(|c| wanted(c)).map(|c| format!("`{}`", c.name));
-        found.collect::<Vec<_>>().join(", ")
+fn causes(at: &Situation, step: StepId) -> String {
+    let causes = ends(at, step);
+    let names = |dead: bool| {
+        let found = causes.iter().take(LISTED).filter(|c| c.is_dead() == dead);
+        found.map(|c| format!("`{}`", one_line(&c.name, 80))).collect::<Vec<_>>().join(", ")
     };
-    let is_dead = |s: &StepReadinessStatus| dead(s).is_some() || s.current_state == StepState::Cancelled;
-    let (dead, alive) = (names(&is_dead), names(&|s| !is_dead(s)));
+    let (dead, alive) = (names(true), names(false));
     let more = if causes.len() > LISTED { " and more" } else { "" };
     match (dead.is_empty(), alive.is_empty()) {
         (true, _) => format!("{alive}{more} will be done, and what lies between"),
@@ -176,41 +109,27 @@ fn causes(at: &Situation, step: &StepReadinessStatus) -> String {
     }
 }
 
-/// What the last attempt said, with the kind where it is not the ordinary one.
-fn error(step: &StepReadinessStatus) -> String {
-    let said = step.last_error.as_deref().map_or_else(|| "no message".into(), |e| one_line(e, QUOTED));
-    match step.failure_kind {
-        Some(FailureKind::LostLease) => format!("{said} (its worker's lease ran out)"),
-        Some(FailureKind::Retryable | FailureKind::Permanent | FailureKind::Timeout | FailureKind::Panic)
-        | None => said,
-    }
-}
-
-fn parents(at: &Situation, step: &StepReadinessStatus) -> String {
-    let open: Vec<_> = at
-        .parents(step.workflow_step_id)
-        .filter(|p| !p.current_state.is_done())
-        .map(|p| parent(at, p))
-        .collect();
-    let shown = open.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
-    let more = open.len().saturating_sub(LISTED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("waits for {shown}{more}; {} of {} parents are done", step.completed_parents, step.total_parents)
-}
-
-fn parent(at: &Situation, parent: &StepReadinessStatus) -> String {
-    let detail = match (parent.current_state, parent.available_at) {
-        (StepState::Error, Some(due)) => format!(
-            "error, attempt {} of {}, next in {}",
-            parent.attempts,
-            parent.retry_limit,
-            span(between(at.now, due))
-        ),
-        (StepState::Error, None) => {
-            format!("error, attempt {} of {}, {}", parent.attempts, parent.retry_limit, parent.detail)
+/// What a step that waits for its parents waits for in the end: ancestors that are not done and do not wait
+/// for parents themselves, or are dead. A few more than are listed at most.
+fn ends(at: &Situation, step: StepId) -> Vec<&Explanation> {
+    let (mut seen, mut open, mut ends) = (HashSet::from([step]), vec![step], vec![]);
+    while let Some(next) = open.pop().filter(|_| ends.len() <= LISTED) {
+        for parent in open_parents(at, next).iter().filter(|p| seen.insert(p.step_id)) {
+            match (parent.dead, open_parents(at, parent.step_id)) {
+                (false, [_, ..]) => open.push(parent.step_id),
+                _ => ends.extend(at.by_id(parent.step_id)),
+            }
         }
-        (state, _) if parent.detail == state.as_str() => state.to_string(),
-        (state, _) => format!("{state}, {}", parent.detail),
-    };
-    format!("`{}` ({detail})", parent.name)
+    }
+    ends.sort_by_key(|e| e.step_id);
+    ends
+}
+
+fn open_parents(at: &Situation, step: StepId) -> &[OpenParent] {
+    let reasons = at.by_id(step).map(|e| &e.reasons[..]).unwrap_or_default();
+    let waits = reasons.iter().find_map(|r| match r {
+        Reason::WaitingForParents { parents, .. } => Some(&parents[..]),
+        _ => None,
+    });
+    waits.unwrap_or_default()
 }

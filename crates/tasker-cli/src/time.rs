@@ -26,6 +26,13 @@ pub(crate) fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
     to.signed_duration_since(from).max(TimeDelta::zero()).to_std().unwrap_or_default()
 }
 
+/// `2026-01-02T03:04:05Z`, or with an offset and parts of a second.
+pub(crate) fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(Into::into)
+        .map_err(|_| format!("`{text}` is no instant; write 2026-01-02T03:04:05Z"))
+}
+
 /// `30s`, `500ms`, `2min`, `1h`; a bare number is seconds.
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

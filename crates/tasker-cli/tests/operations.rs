@@ -44,7 +44,9 @@ fn a_failed_task_is_explained_resolved_and_goes_on() {
         "task 1 of shop.trouble@0.1.0 is error; 1 of 3 steps are done",
         "judge failed for good: ",
         "tasker step resolve 1 judge",
-        "ship waits for `judge` (error, attempt 1 of 3, permanent); 0 of 1 parents are done",
+        "ship waits for `judge` (error since ",
+        ", attempt 1 of 3, dead); 0 of 1 parents are done",
+        "and      is not claimed, because its task is error",
         "change   somebody has to retry or resolve `judge`",
     ] {
         assert!(why.contains(sentence), "{sentence}: {why}");
@@ -96,12 +98,22 @@ fn waiting_for_a_retry_and_running_are_explained() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let why = bench.tasker(&["explain", "1"]).expect(0).out;
-    assert!(why.contains("ask waits for attempt 2 of 3 in ") && why.contains("HTTP_CONNECT"), "{why}");
-    assert!(why.contains("use waits for `ask` (error, attempt 1 of 3, next in "), "{why}");
+    assert!(why.contains("ask waits for attempt 2 of 3 at ") && why.contains("HTTP_CONNECT"), "{why}");
+    assert!(why.contains("change   time alone, in "), "{why}");
+    assert!(why.contains("use waits for `ask` (error since "), "{why}");
     worker.kill().unwrap();
     worker.wait().unwrap();
     let document = bench.tasker(&["explain", "1", "ask", "--json"]).expect(0).json();
-    assert_eq!(document["steps"][0]["reason"], "waiting_for_retry");
+    assert_eq!(document["steps"][0]["reasons"][0]["reason"], "waiting_for_retry");
+    assert_eq!(document["steps"][0]["sentences"][0]["blocking"], true);
+    let failed_at = document["steps"][0]["since"].as_str().unwrap().to_owned();
+    let then = bench.tasker(&["explain", "1", "use", "--at", &failed_at]).expect(0).out;
+    assert!(then.contains("use waits for `ask` (error since ") && then.contains("next at "), "{then}");
+    let early = bench.tasker(&["explain", "1", "--at", "2020-01-01T00:00:00+01:00"]).expect(0).out;
+    assert!(early.contains("is pending at 2019-12-31T23:00:00Z; 0 of 2 steps are done"), "{early}");
+    assert!(early.contains("ask did not exist yet; it was created at "), "{early}");
+    let bad = bench.tasker(&["explain", "1", "--at", "noon"]).expect(2);
+    assert!(bad.err.contains("`noon` is no instant"), "{}", bad.err);
     bench.execute("update tasker.workflow_steps set available_at = now() where state = 'error'");
     let sleeping = "name: nap\nnamespace_name: shop\nstep_templates:\n  - { name: nap, handler_class: sleep, handler_config: { duration: 1h } }\n";
     bench.file("nap.yaml", sleeping);

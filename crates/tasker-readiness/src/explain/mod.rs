@@ -121,6 +121,11 @@ impl Explanation {
         self.reasons.iter().filter(|r| r.is_blocking())
     }
 
+    /// Whether nothing but a person brings the step on.
+    pub fn is_dead(&self) -> bool {
+        self.reasons.iter().any(Reason::is_dead)
+    }
+
     /// What keeps a claimable step from being run all the same.
     pub fn advisory(&self) -> impl Iterator<Item = &Reason> {
         self.reasons.iter().filter(|r| !r.is_blocking())

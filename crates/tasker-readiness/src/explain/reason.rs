@@ -285,6 +285,17 @@ impl Reason {
         !matches!(self, Self::NoWorker { .. })
     }
 
+    /// Whether the step is dead by it: nothing but a person brings it on.
+    pub const fn is_dead(&self) -> bool {
+        matches!(
+            self,
+            Self::Permanent { .. }
+                | Self::Exhausted { .. }
+                | Self::NotRetryable { .. }
+                | Self::Cancelled { .. }
+        )
+    }
+
     /// Since when it holds; `None` where there was no step or is no log.
     pub const fn since(&self) -> Option<DateTime<Utc>> {
         match self {

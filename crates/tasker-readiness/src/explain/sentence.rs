@@ -27,7 +27,7 @@ impl fmt::Display for Reason {
             } => {
                 write!(f, "is being run (attempt {attempt} of {retry_limit}) by worker {worker_id}")?;
                 if let Some(name) = worker {
-                    write!(f, " ({name})")?;
+                    write!(f, " ({})", quoted(name))?;
                 }
                 match (lease_until, lease_ran_out) {
                     (Some(until), false) => write!(f, ", whose lease holds until {}", instant(*until)),
@@ -164,11 +164,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn names<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
-    join(names.map(|n| format!("`{n}`")))
+    join(names.map(|n| format!("`{}`", quoted(n))))
 }
 
 fn listed(parents: &[OpenParent]) -> String {
-    join(parents.iter().map(|p| format!("`{}` ({})", p.name, standing(p))))
+    join(parents.iter().map(|p| format!("`{}` ({})", quoted(&p.name), standing(p))))
 }
 
 /// Where a parent stands: `error since …, attempt 3 of 3, dead`.

@@ -8,11 +8,10 @@ use serde::Serialize;
 use serde_json::json;
 use tasker_engine::definition::WorkflowDefinition;
 use tasker_model::{StepState, TaskId, TaskState};
-use tasker_readiness::StepReadinessStatus;
+use tasker_readiness::{Explanation, Reason, explain_tasks};
 
 use crate::{
     exit::{Exit, Outcome},
-    explanation::dead,
     output::{Output, note, state},
     queries,
     time::span,
@@ -52,7 +51,7 @@ impl Summary {
         let states = queries::states(conn, ids)?;
         let in_error: Vec<_> =
             states.iter().filter(|(_, s)| *s == TaskState::Error).map(|(id, _)| *id).collect();
-        let steps = StepReadinessStatus::for_tasks(conn, Some(&in_error), None)?;
+        let steps = explain_tasks(conn, &in_error, None)?;
         let failed = steps.iter().filter_map(Failed::of).collect();
         let retries = queries::retries(conn, ids)?;
         Ok(Self { workflow: definition.full_name(), states, created, retries, elapsed, failed })
@@ -110,16 +109,17 @@ impl Summary {
 }
 
 impl Failed {
-    fn of(step: &StepReadinessStatus) -> Option<Self> {
-        if step.current_state != StepState::Error {
+    fn of(step: &Explanation) -> Option<Self> {
+        if step.state != Some(StepState::Error) {
             return None;
         }
+        let dead: &Reason = step.reasons.iter().find(|r| r.is_dead())?;
         Some(Self {
             task_id: step.task_id,
             step: step.name.clone(),
-            reason: step.detail.clone(),
-            attempts: step.attempts,
-            why: dead(step)?,
+            reason: dead.as_str().into(),
+            attempts: step.attempts?,
+            why: dead.to_string(),
         })
     }
 }

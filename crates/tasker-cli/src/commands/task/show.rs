@@ -8,7 +8,7 @@ use tasker_model::{StepState, StepTransition, StepWithName, TaskId, TaskTransiti
 use crate::{
     commands::graph,
     exit::{Exit, Outcome},
-    explanation::explain,
+    explanation::why,
     output::{Output, one_line, state},
     situation::Situation,
     time::instant,
@@ -86,11 +86,11 @@ fn header(at: &Situation, out: &Output) {
 }
 
 fn table(at: &Situation, steps: &[StepWithName], out: &Output) {
-    let rows = at.steps.iter().zip(steps).map(|(readiness, step)| {
+    let rows = at.explained.iter().zip(steps).map(|(explained, step)| {
         let why = match step.step.state {
             StepState::Complete | StepState::ResolvedManually => String::new(),
             StepState::Pending | StepState::InProgress | StepState::Error | StepState::Cancelled => {
-                one_line(&explain(at, readiness).why, 2 * SHOWN)
+                one_line(&why(explained), 2 * SHOWN)
             }
         };
         let result = step.step.results.as_ref().map(|r| one_line(&r.to_string(), SHOWN));
