@@ -61,7 +61,7 @@ pub(crate) fn fake_server(bindir: &Path, version: &str) -> PathBuf {
 
 /// Whether a server takes a session of the superuser over the socket in `dir`.
 pub(crate) fn answers(dir: &Path) -> bool {
-    let parameters = b"user\0tasker\0database\0postgres\0\0";
+    let parameters = b"user\0postgres\0database\0postgres\0\0";
     let mut message = (8 + parameters.len() as u32).to_be_bytes().to_vec();
     message.extend(196_608_u32.to_be_bytes());
     message.extend(parameters);
