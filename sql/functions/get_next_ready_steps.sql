@@ -43,7 +43,10 @@ begin
         and s.available_at is not null and not s.held and not s.paused and s.available_at <= p_now
       order by s.available_at limit p_limit - v_place) s
     join tasker.named_steps n on n.named_step_id = s.named_step_id
-    join tasker.tasks t on t.task_id = s.task_id join tasker.named_tasks k on k.named_task_id = t.named_task_id
+    -- The planner does not know the limit, takes it for a tenth of the backlog and would read all tasks.
+    cross join lateral (
+      select k.name, k.version from tasker.tasks t join tasker.named_tasks k on k.named_task_id = t.named_task_id
+      where t.task_id = s.task_id limit 1) k
     order by 1;
     get diagnostics v_rows = row_count;
     v_place := v_place + v_rows;
