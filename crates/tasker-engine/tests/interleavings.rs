@@ -178,7 +178,7 @@ impl Actor<'_> {
         let conn = &mut self.conn;
         persist(|| match kind {
             0 => commands::complete(conn, &[result(claim)], None),
-            1 => commands::fail(conn, &[failure.clone()], None),
+            1 => commands::fail(conn, std::slice::from_ref(&failure), None),
             _ => commands::release(conn, &[claim], None, None),
         })
         .accepted
