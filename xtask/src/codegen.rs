@@ -70,6 +70,8 @@ fn generate(root: &Path, url: &str, functions: &[(String, String)], up: &str) ->
     let mut conn = connect(url)?;
     // The ledger is the harness's: reverting everything leaves the table to be described.
     tasker_model::migrations::run_pending(&mut conn)?;
+    // So that the catalog writes every name of ours qualified.
+    conn.batch_execute("set search_path = pg_catalog")?;
     tasker_model::migrations::revert_last(&mut conn)?;
     conn.batch_execute(&format!("set check_function_bodies = off; {up}"))?;
     let names: Vec<&str> = functions.iter().map(|(n, _)| n.as_str()).collect();

@@ -1,5 +1,7 @@
 //! `cargo xtask migrate`: the migrations of a database, as the library sees them.
 
+use std::io::{ErrorKind, Write};
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use tasker_engine::db::connect;
@@ -34,10 +36,12 @@ enum Action {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if matches!(options.action, Action::Sql) {
-        for (name, up, _) in migrations::texts() {
-            println!("-- {name}\n{up}");
-        }
-        return Ok(());
+        let text: String = migrations::texts().map(|(name, up, _)| format!("-- {name}\n{up}\n")).collect();
+        return match std::io::stdout().write_all(text.as_bytes()) {
+            // Whoever reads may have read enough.
+            Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(e.into()),
+            _ => Ok(()),
+        };
     }
     let database = resolve(options.database_url.clone(), &Wanted::durable(), &mut show)?;
     let mut conn = connect(&database.url)?;
