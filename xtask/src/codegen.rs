@@ -65,22 +65,23 @@ fn functions(root: &Path) -> Result<Vec<(String, String)>> {
     Ok(all)
 }
 
+/// What removes the functions of these names.
+const DROPS: &str = "select format('drop function %s;', p.oid::regprocedure) as line from pg_proc p
+    where pronamespace = 'tasker'::regnamespace and proname = any ($1) order by proname collate \"C\"";
+
 /// The text of the functions' down migration, and of schema.rs, from a database that is made for it.
 fn generate(root: &Path, url: &str, functions: &[(String, String)], up: &str) -> Result<(String, String)> {
     let mut conn = connect(url)?;
-    // The ledger is the harness's: reverting everything leaves the table to be described.
+    // The harness makes the ledger, which is described too; the functions are made anew from their files.
     tasker_model::migrations::run_pending(&mut conn)?;
     // So that the catalog writes every name of ours qualified.
     conn.batch_execute("set search_path = pg_catalog")?;
-    tasker_model::migrations::revert_last(&mut conn)?;
-    conn.batch_execute(&format!("set check_function_bodies = off; {up}"))?;
     let names: Vec<&str> = functions.iter().map(|(n, _)| n.as_str()).collect();
-    let drops = lines(
-        &mut conn,
-        "select format('drop function %s;', p.oid::regprocedure) as line from pg_proc p
-         where pronamespace = 'tasker'::regnamespace and proname = any ($1) order by proname collate \"C\"",
-        &names,
-    )?;
+    for drop in lines(&mut conn, DROPS, &names)? {
+        conn.batch_execute(&drop)?;
+    }
+    conn.batch_execute(&format!("set check_function_bodies = off; {up}"))?;
+    let drops = lines(&mut conn, DROPS, &names)?;
     ensure!(
         drops.len() == names.len(),
         "each file of sql/functions must define exactly the function of its name"
