@@ -24,6 +24,9 @@ use crate::data::{
 /// How long one statement is measured at most, ms; it is measured once at least.
 const BUDGET: f64 = 20_000.0;
 
+/// A statement that looks at more pages than this is measured no more than `runs` times.
+const MANY_BUFFERS: u64 = 5_000;
+
 /// One statement at one size.
 pub(super) struct Cell {
     pub(super) tasks: usize,
@@ -86,8 +89,11 @@ fn ask(
     effort: Effort,
     rng: &mut fastrand::Rng,
 ) -> Result<Vec<Cell>> {
-    let one = matches!(question, Question::OneReadiness | Question::OneContext);
-    let rounds = if one { effort.samples } else { effort.runs };
+    let rounds = match question {
+        Question::OneReadiness | Question::OneContext => effort.samples,
+        Question::ThirtyReadiness | Question::ThirtyContexts => (effort.samples / 10).max(effort.runs),
+        _ => effort.runs,
+    };
     let mut cells = vec![];
     for subject in subjects {
         let argument = argument(subject, ids, rng);
@@ -99,12 +105,18 @@ fn ask(
     }
     for round in 0..rounds {
         let asked: Vec<i64> = (0..30).filter_map(|_| rng.choice(ids).copied()).collect();
-        for (subject, cell) in subjects.iter().zip(&mut cells) {
-            // What reads everything for one task would only disturb the others' last percent.
-            let enough = cell.series == Series::ViewsInParts && round >= effort.runs;
-            if !enough && cell.times.total() < BUDGET {
-                cell.times.0.push(time(conn, &subject.sql, &argument_of(subject, &asked))?);
-            }
+        // Each comes first in its turn: the first finds the pages of these tasks cold.
+        for turn in 0..subjects.len() {
+            let place = (round + turn) % subjects.len();
+            let (subject, cell) = (subjects[place], &mut cells[place]);
+            // What reads everything for a few tasks would only push the others' pages out.
+            let enough = round >= effort.runs && cell.plan.buffers > MANY_BUFFERS;
+            let time = if enough || cell.times.total() >= BUDGET {
+                None
+            } else {
+                Some(time(conn, &subject.sql, &argument_of(subject, &asked))?)
+            };
+            cell.times.0.extend(time);
         }
     }
     Ok(cells)
