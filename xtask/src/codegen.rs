@@ -15,9 +15,9 @@ use diesel::{
     sql_types::{Array, Text},
 };
 use tasker_engine::db::connect;
-use tasker_localpg::{Wanted, resolve};
+use tasker_localpg::{Wanted, resolve, with_database};
 
-use crate::database::{show, with_database};
+use crate::database::show;
 
 const HEADER: &str = "\
 //! The tables of schema `tasker`, generated from the migrated catalog by `cargo xtask codegen`: do not edit.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use diesel::{RunQueryDsl, sql_query};
 use tasker_engine::db::connect;
-use tasker_localpg::{Progress, Resolved, Wanted, resolve};
+use tasker_localpg::{Progress, Resolved, Wanted, resolve, with_database};
 use tasker_model::migrations;
 
 /// A migrated database that is dropped with the value, and the server that it is on.
@@ -53,12 +53,4 @@ impl Drop for Scratch {
 /// Says what takes time.
 pub(crate) fn show(progress: Progress) {
     eprintln!("{progress}");
-}
-
-/// The same server, another database.
-pub(crate) fn with_database(url: &str, name: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
-    let (before, query) = rest.split_once('?').map_or((rest, String::new()), |(b, q)| (b, format!("?{q}")));
-    let authority = before.split_once('/').map_or(before, |(a, _)| a);
-    format!("{scheme}://{authority}/{name}{query}")
 }

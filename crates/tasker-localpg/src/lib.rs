@@ -79,3 +79,4 @@ pub use redact::redact_url;
 pub use resolve::{Origin, Resolved, Wanted, resolve, resolve_in};
 pub use search::Search;
 pub use status::{Status, status, stop};
+pub use uri::with_database;

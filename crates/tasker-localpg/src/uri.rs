@@ -17,6 +17,21 @@ pub(crate) fn socket_uri(dir: &Path, database: &str) -> String {
     format!("postgres://{SUPERUSER}@/{database}?host={host}&port={PORT}")
 }
 
+/// The same server as a libpq URI names, with another database: what stands before and after is kept. The name must
+/// need no encoding.
+///
+/// ```
+/// let url = "postgres://me@db.example:5433/app?sslmode=require";
+/// let other = tasker_localpg::with_database(url, "scratch");
+/// assert_eq!(other, "postgres://me@db.example:5433/scratch?sslmode=require");
+/// ```
+pub fn with_database(url: &str, name: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+    let (before, query) = rest.split_once('?').map_or((rest, String::new()), |(b, q)| (b, format!("?{q}")));
+    let authority = before.split_once('/').map_or(before, |(a, _)| a);
+    format!("{scheme}://{authority}/{name}{query}")
+}
+
 fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -13,7 +13,7 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text, Timestamptz},
 };
 use tasker_engine::db::{Db, connect};
-use tasker_localpg::{Environment, Resolved, Wanted, resolve_in};
+use tasker_localpg::{Environment, Resolved, Wanted, resolve_in, with_database};
 
 /// A migrated database of one test; dropped with the value.
 #[derive(Debug)]
@@ -182,13 +182,4 @@ fn exists(conn: &mut PgConnection, name: &str) -> bool {
 
 fn execute(conn: &mut PgConnection, sql: &str) {
     diesel::sql_query(sql).execute(conn).unwrap_or_else(|e| panic!("`{sql}` failed: {e}"));
-}
-
-/// The same server, another database.
-fn with_database(url: &str, name: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
-    let (before_query, query) =
-        rest.split_once('?').map_or((rest, String::new()), |(b, q)| (b, format!("?{q}")));
-    let authority = before_query.split_once('/').map_or(before_query, |(a, _)| a);
-    format!("{scheme}://{authority}/{name}{query}")
 }

@@ -10,10 +10,10 @@ use diesel::{
 };
 use serde::Serialize;
 use tasker_engine::db::connect;
-use tasker_localpg::{Resolved, Wanted, resolve};
+use tasker_localpg::{Resolved, Wanted, resolve, with_database};
 use tasker_model::migrations;
 
-use crate::database::{show, with_database};
+use crate::database::show;
 
 /// Durability as by default, which a throw-away cluster gives up; memory for a small machine; no compiling of
 /// statements, which costs more than it gains below seconds.
