@@ -2,6 +2,7 @@
 //! for as many tasks as anybody has time for.
 
 use diesel::{PgConnection, connection::SimpleConnection};
+use tasker_engine::finalize::settle;
 use tasker_model::{StepState, TaskId, TaskState};
 use tasker_readiness::{StepReadinessStatus, TaskExecutionContext};
 
@@ -114,10 +115,8 @@ impl TaskCase {
         let touched = self.steps.iter().any(|s| s.attempts > 0);
         self.state = if self.steps.iter().any(|s| live(&self, s)) {
             if touched { TaskState::InProgress } else { TaskState::Pending }
-        } else if self.steps.iter().all(|s| s.state.is_done()) {
-            TaskState::Complete
         } else {
-            TaskState::Error
+            settle(self.steps.iter().map(|s| s.state))
         };
         self
     }
