@@ -1,5 +1,10 @@
 //! Scratch databases for commands: on the server named, or on a throw-away cluster.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
 use anyhow::{Context, Result};
 use diesel::{RunQueryDsl, sql_query};
 use tasker_engine::db::connect;
@@ -10,14 +15,34 @@ use tasker_model::migrations;
 pub(crate) struct Scratch {
     pub(crate) url: String,
     name: String,
-    server: Resolved,
+    server: Arc<Resolved>,
 }
+
+/// What makes a throw-away cluster as durable, and its commits as slow, as an ordinary one.
+const DURABLE: [(&str, &str); 3] =
+    [("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on")];
 
 impl Scratch {
     /// A migrated database on the named server, else on a cluster that ends with the value.
     pub(crate) fn new(database_url: Option<String>) -> Result<Self> {
-        let server = resolve(database_url, &Wanted::throw_away().max_connections(200), &mut show)?;
-        let name = format!("tasker_scratch_{}", std::process::id());
+        Self::on(resolve(database_url, &Wanted::throw_away().max_connections(200), &mut show)?.into())
+    }
+
+    /// The same on a cluster with ordinary durability.
+    pub(crate) fn durable(database_url: Option<String>) -> Result<Self> {
+        let wanted = Wanted::throw_away().max_connections(200);
+        let wanted = DURABLE.iter().fold(wanted, |wanted, (name, value)| wanted.setting(*name, *value));
+        Self::on(resolve(database_url, &wanted, &mut show)?.into())
+    }
+
+    /// Another one on the same server.
+    pub(crate) fn another(&self) -> Result<Self> {
+        Self::on(self.server.clone())
+    }
+
+    fn on(server: Arc<Resolved>) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tasker_scratch_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut admin = connect(&server.url)?;
         sql_query(format!("create database {name}"))
             .execute(&mut admin)
@@ -40,8 +65,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A throw-away cluster takes its databases with it.
-        if self.server.cluster.is_none()
+        // A throw-away cluster that ends now takes its databases with it.
+        if (self.server.cluster.is_none() || Arc::strong_count(&self.server) > 1)
             && let Ok(mut admin) = connect(&self.server.url)
         {
             let _best_effort =

@@ -2,8 +2,10 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
+mod battery;
 mod bench;
 mod codegen;
+mod crash;
 mod data;
 mod database;
 mod demo;
@@ -52,6 +54,11 @@ enum Command {
     Data(data::Options),
     /// Measures the functions against equal views and at every size.
     Bench(bench::Options),
+    /// Kills worker processes while they work, and judges what is left.
+    Crash(crash::Options),
+    /// One worker process of a battery.
+    #[command(hide = true)]
+    BatteryWorker(battery::process::WorkerProcess),
     /// One worker process of the demo.
     #[command(hide = true)]
     DemoWorker(demo::WorkerProcess),
@@ -100,6 +107,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::DemoWorker(process) => demo::work(process).map(|()| ExitCode::SUCCESS),
+        Command::Crash(options) => crash::run(&options),
+        Command::BatteryWorker(process) => battery::process::work(process).map(|()| ExitCode::SUCCESS),
         Command::Test(options) => suite::test(&options),
         Command::Ci(options) => suite::ci(&options),
         Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),

@@ -1,0 +1,118 @@
+//! Two workflows of four steps whose every effect can be counted: `book` steps write a row of
+//! `public.effects` on the engine's connection, `call` steps add a line to a file, as an outside system would.
+//! One in twenty fails its first attempt, so that retries are part of the load.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use diesel::{
+    PgConnection, RunQueryDsl,
+    connection::SimpleConnection,
+    sql_query,
+    sql_types::{BigInt, Integer, Text},
+};
+use serde_json::{Value, json};
+use tasker_engine::{
+    definition::{BackoffPolicy, StepDefinition, WorkflowDefinition, WorkflowParts},
+    handler::{HandlerRegistry, StepContext, StepError, StepResult},
+    identity::Identity,
+    submit::{TaskRequest, submit},
+};
+
+/// The handler whose effect is a row.
+pub(crate) const BOOK: &str = "battery.book";
+/// The handler whose effect is a line of a file.
+pub(crate) const CALL: &str = "battery.call";
+
+/// The key refuses a second effect of a step; the judge finds the refusal in the log.
+const TABLE: &str = "
+    create table if not exists public.effects (
+      task_id bigint not null, step text not null, attempt integer not null,
+      constraint effects_once primary key (task_id, step))";
+
+/// How long the steps of a task work, in milliseconds: each draws between the two.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work(pub(crate) u64, pub(crate) u64);
+
+/// Makes the table of the effects.
+pub(crate) fn prepare(conn: &mut PgConnection) -> Result<()> {
+    conn.batch_execute(TABLE).context("The table of the effects cannot be made")
+}
+
+/// A diamond whose ends write and whose middle calls and writes, or the other way round: both ways of reporting
+/// release children, meet at a join and settle a task. Attempts are plenty, so that every task must complete.
+pub(crate) fn workflows() -> [WorkflowDefinition; 2] {
+    [("ends_book", BOOK, CALL), ("ends_call", CALL, BOOK)].map(|(name, ends, middle)| {
+        let steps: [(&str, &str, &[&str]); 4] = [
+            ("open", ends, &[]),
+            ("left", middle, &["open"]),
+            ("right", BOOK, &["open"]),
+            ("close", ends, &["left", "right"]),
+        ];
+        let mut parts = WorkflowParts::new(name);
+        parts.namespace = "battery".into();
+        for (name, handler, parents) in steps {
+            let mut step = StepDefinition::new(name, handler);
+            step.depends_on = parents.iter().map(|p| (*p).to_owned()).collect();
+            (step.retry_limit, step.backoff) = (1_000, BackoffPolicy::Fixed { wait_ms: 50, jitter: 0.1 });
+            parts.steps.push(step);
+        }
+        WorkflowDefinition::new(parts).expect("the workflows of the battery are workflows")
+    })
+}
+
+/// Submits so many tasks, half of each workflow.
+pub(crate) fn submit_tasks(conn: &mut PgConnection, tasks: usize, work: Work) -> Result<()> {
+    let [first, second] = workflows();
+    for (workflow, count) in [(first, tasks.div_ceil(2)), (second, tasks / 2)] {
+        let requests = vec![TaskRequest::new(json!({"work_ms": [work.0, work.1]})); count];
+        submit(conn, &workflow, &requests, &Identity::Random, None)?;
+    }
+    Ok(())
+}
+
+/// The handlers; calls go into `ledger`, a file of this process alone.
+pub(crate) fn registry(ledger: &Path) -> Result<HandlerRegistry> {
+    let file = OpenOptions::new().create(true).append(true).open(ledger);
+    let file = Arc::new(file.with_context(|| format!("{} cannot be written", ledger.display()))?);
+    let mut registry = HandlerRegistry::new();
+    registry.register_transactional(BOOK, book);
+    registry.register(CALL, move |context: StepContext| call(file.clone(), context));
+    Ok(registry)
+}
+
+fn book(conn: &mut PgConnection, context: &StepContext) -> StepResult {
+    sql_query("insert into public.effects (task_id, step, attempt) values ($1, $2, $3)")
+        .bind::<BigInt, _>(context.task_id.0)
+        .bind::<Text, _>(&context.step_name)
+        .bind::<Integer, _>(context.attempt)
+        .execute(conn)?;
+    thread::sleep(work(context) / 4);
+    stumble(context)
+}
+
+async fn call(ledger: Arc<File>, context: StepContext) -> StepResult {
+    tokio::time::sleep(work(&context)).await;
+    // One write of one line: whole or not there, whenever the process dies.
+    (&*ledger).write_all(format!("{} {}\n", context.idempotency_key(), context.attempt).as_bytes())?;
+    stumble(&context)
+}
+
+fn work(context: &StepContext) -> Duration {
+    let bound = |n: usize| context.context["work_ms"][n].as_u64().unwrap_or(0);
+    Duration::from_micros(fastrand::u64(bound(0) * 1_000..=bound(1).max(bound(0)) * 1_000))
+}
+
+fn stumble(context: &StepContext) -> StepResult {
+    match context.attempt == 1 && context.step_id.0 % 20 == 0 {
+        true => Err(StepError::retryable("the first attempt of this step fails")),
+        false => Ok(Value::from(context.attempt)),
+    }
+}

@@ -1,0 +1,64 @@
+//! `cargo xtask crash`: worker processes are killed at random while they drive workflows whose every effect is
+//! counted. Start at [`storm`].
+
+mod recovery;
+mod storm;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::battery::evidence::{Evidence, Json};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How often to do it all, each time in a new database and with the next seed.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How many workflows of four steps.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    tasks: u32,
+    /// How many worker processes; each that is killed is started again.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=16))]
+    workers: u32,
+    /// For how long a lease holds, in seconds.
+    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+    lease: f64,
+    /// The seed of the kills; their effect is the machine's.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The server on which scratch databases are made; else TASKER_DATABASE_URL, DATABASE_URL, or a private
+    /// cluster for this run, with full durability.
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
+    if (0.1..=3_600.0).contains(&seconds) { Ok(seconds) } else { Err("0.1 to 3600 seconds".into()) }
+}
+
+impl Options {
+    fn lease(&self) -> Duration {
+        Duration::from_secs_f64(self.lease)
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let started = Instant::now();
+    let mut evidence = storm::run(options)?;
+    evidence.set("seconds", started.elapsed().as_secs_f64().round());
+    conclude(options, evidence)
+}
+
+fn conclude(options: &Options, evidence: Evidence) -> Result<ExitCode> {
+    let good = evidence.is_good();
+    options.json.write(evidence)?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

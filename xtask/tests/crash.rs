@@ -1,0 +1,32 @@
+//! The battery of crashes at a small size: the real commands, real processes, a real server.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Runs `cargo xtask crash` and returns its evidence; it must end well and without a violation.
+fn crash(args: &[&str]) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("crash").args(args).arg("--json");
+    // A developer's own database is never taken for the tests'.
+    command.env_remove("TASKER_DATABASE_URL").env_remove("DATABASE_URL");
+    if let Ok(url) = std::env::var("TASKER_TEST_DATABASE_URL") {
+        command.args(["--database-url", &url]);
+    }
+    let output = command.output().expect("the command runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?} failed:\n{told}");
+    let evidence: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(evidence["violations"], serde_json::json!([]), "{told}");
+    for figure in ["lost", "doubled", "stuck"] {
+        assert_eq!(evidence[figure], 0, "{figure}: {told}");
+    }
+    evidence
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_stuck_while_workers_are_killed() {
+    let evidence = crash(&["--tasks", "250", "--lease", "1", "--seed", "7"]);
+    assert_eq!((&evidence["tasks"], &evidence["steps"]), (&Value::from(250), &Value::from(1_000)));
+    assert!(evidence["kills"].as_u64() > Some(0), "{evidence}");
+}
