@@ -91,13 +91,22 @@ impl StepCase {
 
     /// Whether nothing but a person brings it on.
     pub fn is_dead(&self) -> bool {
-        match self.state {
-            Cancelled => true,
-            Pending | Error => {
-                self.permanent || self.attempts >= self.retry_limit || (self.attempts > 0 && !self.retryable)
-            }
-            InProgress | Complete | StepState::ResolvedManually => false,
-        }
+        is_dead(self.state, self.attempts, self.retry_limit, self.retryable, self.permanent)
+    }
+}
+
+/// Whether nothing but a person brings a step on.
+pub(crate) fn is_dead(
+    state: StepState,
+    attempts: i32,
+    retry_limit: i32,
+    retryable: bool,
+    permanent: bool,
+) -> bool {
+    match state {
+        Cancelled => true,
+        Pending | Error => permanent || attempts >= retry_limit || (attempts > 0 && !retryable),
+        InProgress | Complete | StepState::ResolvedManually => false,
     }
 }
 

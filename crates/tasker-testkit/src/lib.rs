@@ -21,6 +21,7 @@ pub mod cases;
 mod coordinator;
 mod database;
 pub mod handlers;
+pub mod model;
 pub mod proof;
 pub mod recorded;
 pub mod shapes;
