@@ -220,7 +220,8 @@ create table tasker.tasks (
 ) with (fillfactor = 85);
 create index tasks_named_task on tasker.tasks (named_task_id, task_id);
 create index tasks_open on tasker.tasks (task_id) where state in ('pending', 'in_progress');
-create index tasks_finished on tasker.tasks (finished_at) where finished_at is not null;
+-- What is old enough to be pruned, oldest first.
+create index tasks_finished on tasker.tasks (state, finished_at) where finished_at is not null;
 create index tasks_definition on tasker.tasks (definition_id);
 -- Counts of what is not complete, without a look at what is; ordinary tasks and steps never enter these.
 create index tasks_stopped on tasker.tasks (state, task_id) where state in ('error', 'cancelled', 'resolved_manually');

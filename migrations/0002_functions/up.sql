@@ -374,6 +374,21 @@ end $$;
 comment on function tasker.complete_steps(bigint[], bigint[], integer[], jsonb[], timestamptz) is
   'Reports attempts that succeeded: results, transitions, release of the children, settling of the tasks.';
 
+-- How many tasks tasker.prune_tasks would delete in all its batches, for those who look before they delete.
+-- Arguments as there, but several states. Returns one row for each state that has any: the tasks, and when the
+-- first and the last of them finished.
+create or replace function tasker.count_prunable(p_before timestamptz, p_states text[], p_namespaces text[] default null)
+returns table (state text, tasks bigint, first_finished_at timestamptz, last_finished_at timestamptz)
+language sql stable rows 4 as $$
+  select t.state::text, count(*), min(t.finished_at), max(t.finished_at) from tasker.tasks t
+  where t.state = any (p_states) and t.finished_at < p_before
+    and (p_namespaces is null or t.named_task_id in (
+      select w.named_task_id from tasker.named_tasks w join tasker.task_namespaces n on n.task_namespace_id = w.task_namespace_id
+      where n.name = any (p_namespaces)))
+  group by 1 order by 1
+$$;
+comment on function tasker.count_prunable(timestamptz, text[], text[]) is 'How many tasks tasker.prune_tasks would delete.';
+
 -- Signs an incarnation off. Steps that it still has in progress are taken back by the next claim of anyone.
 -- Returns whether it was still alive.
 -- Locks: the worker, so that a claim of it that is under way ends first: its steps must be seen, or the
@@ -1159,6 +1174,116 @@ language sql stable as $$
 $$;
 comment on function tasker.next_due_at(bigint) is 'When the next step becomes claimable for a worker; NULL if nothing waits for time.';
 
+-- Deletes what no task needs any more: incarnations of workers whose last step was taken back before an instant,
+-- and texts of workflows written before it that a newer text of the same version replaced and that no task keeps.
+-- Explain no longer names such a worker for an instant before.
+--   p_limit  at most so many of each
+-- Returns how many of each are gone.
+-- Locks: workers, then definitions, without waiting. A submission locks the definition that it found, so that what
+-- is about to be used stays.
+create or replace function tasker.prune_leftovers(p_before timestamptz, p_limit integer default 500)
+returns table (workers integer, definitions integer)
+language plpgsql rows 1 set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare v_definitions bigint[];
+begin
+  with k as materialized (
+    select w.worker_id from tasker.workers w where w.reaped_at < p_before
+      and not exists (select from tasker.workflow_steps s where s.worker_id = w.worker_id)
+    limit p_limit for update skip locked),
+  d as (delete from tasker.workers w using k where w.worker_id = k.worker_id returning w.worker_id)
+  select count(*) into workers from d;
+
+  with k as materialized (
+    select d.definition_id from tasker.task_definitions d
+    where d.created_at < p_before
+      and exists (select from tasker.task_definitions n where n.named_task_id = d.named_task_id and n.definition_id > d.definition_id)
+      and not exists (select from tasker.tasks t where t.definition_id = d.definition_id)
+    limit p_limit for update of d skip locked)
+  select coalesce(array_agg(k.definition_id), '{}') into v_definitions from k;
+  -- A submission that had committed before the lock, and after the snapshot that chose the definition, counts.
+  v_definitions := array(
+    select d.id from unnest(v_definitions) d (id) where not exists (select from tasker.tasks t where t.definition_id = d.id));
+  delete from tasker.definition_edges e where e.definition_id = any (v_definitions);
+  delete from tasker.definition_steps s where s.definition_id = any (v_definitions);
+  delete from tasker.task_definitions d where d.definition_id = any (v_definitions);
+  definitions := cardinality(v_definitions);
+  return next;
+end $$;
+comment on function tasker.prune_leftovers(timestamptz, integer) is
+  'Deletes workers that ended and texts of workflows that were replaced, once no task needs them.';
+
+-- Deletes finished tasks with all that belongs to them: steps, edges, both logs, control log, annotations. One
+-- call is one bounded batch; call it again until it returns no row. Their identities are free again.
+--   p_before      tasks that finished before this instant
+--   p_state       which of them: complete, error, cancelled or resolved_manually; one state a call, so that one
+--                 range of an index is read in order
+--   p_namespaces  only tasks of workflows of these namespaces; NULL means all
+--   p_limit       at most so many tasks
+--   p_step_limit  and no more once they have so many steps; the first is taken whatever it has
+--   p_after       where the last batch ended (its last finished_at): what was deleted there is not read again, which
+--                 counts where an old snapshot keeps vacuum from removing it. NULL begins with the oldest
+-- Returns one row for each task that is gone, the first to finish first.
+-- Locks: tasks, then their steps, all without waiting, so that it can stand in nobody's way and in no deadlock.
+-- A task that an operator is working on is passed over; one that was opened again is read anew under its lock
+-- and stays.
+create or replace function tasker.prune_tasks(
+  p_before timestamptz, p_state text default 'complete', p_namespaces text[] default null, p_limit integer default 500,
+  p_step_limit integer default 10000, p_after timestamptz default null)
+returns table (task_id bigint, finished_at timestamptz, steps integer)
+language plpgsql rows 500 set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_workflows integer[]; v_tasks bigint[]; v_finished timestamptz[]; v_counts integer[];
+begin
+  if p_state is null or p_state not in ('complete', 'error', 'cancelled', 'resolved_manually') then
+    raise exception 'tasks that are % are not pruned', coalesce(p_state, 'NULL') using errcode = 'invalid_parameter_value',
+      hint = 'Only finished tasks are: complete, error, cancelled, resolved_manually.';
+  end if;
+  if p_before is null or p_limit is null or p_limit < 1 or p_step_limit is null or p_step_limit < 1 then
+    raise exception 'pruning needs an instant and limits of at least 1' using errcode = 'invalid_parameter_value';
+  end if;
+  if p_namespaces is not null then
+    v_workflows := array(
+      select w.named_task_id from tasker.named_tasks w join tasker.task_namespaces n on n.task_namespace_id = w.task_namespace_id
+      where n.name = any (p_namespaces));
+  end if;
+
+  with k as materialized (
+    select t.task_id, t.finished_at from tasker.tasks t
+    where t.state = p_state and t.finished_at < p_before and t.finished_at >= coalesce(p_after, '-infinity')
+      and (v_workflows is null or t.named_task_id = any (v_workflows))
+    order by t.finished_at limit p_limit for update skip locked),
+  n as (
+    select k.*, (select count(*) from tasker.workflow_steps s where s.task_id = k.task_id)::integer as steps from k),
+  c as (
+    select n.*, row_number() over w as place, sum(n.steps) over w as total from n window w as (order by n.finished_at, n.task_id))
+  select array_agg(c.task_id), array_agg(c.finished_at), array_agg(c.steps) into v_tasks, v_finished, v_counts
+  from c where c.place = 1 or c.total <= p_step_limit;
+  if v_tasks is null then return; end if;
+
+  -- Operations lock steps before tasks. Whoever has a step of a task now, waits for that task: it is let go.
+  with k as materialized (select s.task_id from tasker.workflow_steps s where s.task_id = any (v_tasks) for update skip locked),
+  n as (select k.task_id, count(*) as locked from k group by 1)
+  select array_agg(i.task_id), array_agg(i.finished_at), array_agg(i.steps) into v_tasks, v_finished, v_counts
+  from unnest(v_tasks, v_finished, v_counts) i (task_id, finished_at, steps) left join n on n.task_id = i.task_id
+  where i.steps = coalesce(n.locked, 0);
+  if v_tasks is null then return; end if;
+
+  delete from tasker.workflow_step_edges e where e.task_id = any (v_tasks);
+  delete from tasker.workflow_step_transitions l where l.task_id = any (v_tasks);
+  delete from tasker.control_log l where l.task_id = any (v_tasks);
+  delete from tasker.workflow_steps s where s.task_id = any (v_tasks);
+  delete from tasker.task_annotations a where a.task_id = any (v_tasks);
+  delete from tasker.task_transitions l where l.task_id = any (v_tasks);
+  delete from tasker.tasks t where t.task_id = any (v_tasks);
+  return query
+  select i.task_id, i.finished_at, i.steps from unnest(v_tasks, v_finished, v_counts) i (task_id, finished_at, steps)
+  order by i.finished_at, i.task_id;
+end $$;
+comment on function tasker.prune_tasks(timestamptz, text, text[], integer, integer, timestamptz) is
+  'Deletes a bounded batch of finished tasks with all that belongs to them.';
+
 -- Finds or writes a definition and all that it names: namespace, named task, outside systems, named steps,
 -- queues, steps and edges. A text that is there already is found by its hash; another text of the same
 -- version is a further row, and tasks keep the one that they started with.
@@ -1179,12 +1304,17 @@ begin
   select named_task_id into v_named_task from tasker.named_tasks
   where task_namespace_id = v_namespace and name = p_definition ->> 'name' and version = p_definition ->> 'version';
 
-  insert into tasker.task_definitions (named_task_id, content_hash, definition, failure_policy)
-  values (v_named_task, p_content_hash, p_definition, coalesce(p_definition ->> 'failure_policy', 'drain'))
-  on conflict (named_task_id, content_hash) do nothing returning definition_id into v_definition;
-  if v_definition is null then
-    return (select definition_id from tasker.task_definitions where named_task_id = v_named_task and content_hash = p_content_hash);
-  end if;
+  loop
+    insert into tasker.task_definitions (named_task_id, content_hash, definition, failure_policy)
+    values (v_named_task, p_content_hash, p_definition, coalesce(p_definition ->> 'failure_policy', 'drain'))
+    on conflict (named_task_id, content_hash) do nothing returning definition_id into v_definition;
+    exit when found;
+    -- Locked as a task that refers to it would lock it: tasker.prune_leftovers passes it over until the caller has
+    -- ended. Where that was faster, it is written anew.
+    select definition_id into v_definition from tasker.task_definitions
+    where named_task_id = v_named_task and content_hash = p_content_hash for key share;
+    if found then return v_definition; end if;
+  end loop;
 
   insert into tasker.dependent_systems (name)
   select distinct s ->> 'dependent_system' as name from jsonb_array_elements(p_definition -> 'steps') s order by 1
@@ -1707,7 +1837,7 @@ declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_definition tasker.task_definitions; v_live integer; v_ids bigint[];
 begin
-  select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id;
+  select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id for key share;
   if not found then
     raise exception 'there is no definition %', p_definition_id using errcode = 'no_data_found', hint = 'Register it with tasker.register_definition.';
   end if;

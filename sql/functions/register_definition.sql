@@ -18,12 +18,17 @@ begin
   select named_task_id into v_named_task from tasker.named_tasks
   where task_namespace_id = v_namespace and name = p_definition ->> 'name' and version = p_definition ->> 'version';
 
-  insert into tasker.task_definitions (named_task_id, content_hash, definition, failure_policy)
-  values (v_named_task, p_content_hash, p_definition, coalesce(p_definition ->> 'failure_policy', 'drain'))
-  on conflict (named_task_id, content_hash) do nothing returning definition_id into v_definition;
-  if v_definition is null then
-    return (select definition_id from tasker.task_definitions where named_task_id = v_named_task and content_hash = p_content_hash);
-  end if;
+  loop
+    insert into tasker.task_definitions (named_task_id, content_hash, definition, failure_policy)
+    values (v_named_task, p_content_hash, p_definition, coalesce(p_definition ->> 'failure_policy', 'drain'))
+    on conflict (named_task_id, content_hash) do nothing returning definition_id into v_definition;
+    exit when found;
+    -- Locked as a task that refers to it would lock it: tasker.prune_leftovers passes it over until the caller has
+    -- ended. Where that was faster, it is written anew.
+    select definition_id into v_definition from tasker.task_definitions
+    where named_task_id = v_named_task and content_hash = p_content_hash for key share;
+    if found then return v_definition; end if;
+  end loop;
 
   insert into tasker.dependent_systems (name)
   select distinct s ->> 'dependent_system' as name from jsonb_array_elements(p_definition -> 'steps') s order by 1

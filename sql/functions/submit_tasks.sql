@@ -13,7 +13,7 @@ declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_definition tasker.task_definitions; v_live integer; v_ids bigint[];
 begin
-  select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id;
+  select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id for key share;
   if not found then
     raise exception 'there is no definition %', p_definition_id using errcode = 'no_data_found', hint = 'Register it with tasker.register_definition.';
   end if;

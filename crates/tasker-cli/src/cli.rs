@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{completions, explain, graph, migrate, pg, run, step, submit, task, worker},
+    commands::{completions, explain, graph, migrate, pg, prune, run, step, submit, task, worker},
     database::DatabaseArgs,
 };
 
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Step(step::Action),
     /// Say why steps are not running, since when, and what would change it
     Explain(explain::Args),
+    /// Delete finished tasks that are older than a policy, batch by batch
+    Prune(prune::Args),
     /// Draw a workflow
     Graph(graph::Args),
     /// Look after the private PostgreSQL cluster

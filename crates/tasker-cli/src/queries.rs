@@ -10,9 +10,15 @@ use tasker_model::{
 
 use crate::exit::{Exit, Failure, Outcome};
 
-/// The task, or the sentence that there is none.
+/// The task, or the sentence that there is none. An id below that of a task that is there was given out once.
 pub(crate) fn task(conn: &mut PgConnection, id: TaskId) -> Outcome<(Task, NamedTask)> {
-    Task::find(conn, id)?.ok_or_else(|| Failure::input(format!("there is no task {id}")))
+    if let Some(found) = Task::find(conn, id)? {
+        return Ok(found);
+    }
+    let last: Option<TaskId> = tasks::table.select(diesel::dsl::max(tasks::task_id)).get_result(conn)?;
+    let gone = id > TaskId(0) && Some(id) < last;
+    let more = if gone { "; it was pruned, or its submission was never committed" } else { "" };
+    Err(Failure::input(format!("there is no task {id}{more}")))
 }
 
 /// The definition that a task keeps.

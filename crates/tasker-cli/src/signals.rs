@@ -15,8 +15,8 @@ pub(crate) fn listen(interrupted: CancellationToken, say: fn(&str)) -> Outcome<(
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
         signals.next().await;
-        say(STOPPING);
         interrupted.cancel();
+        say(STOPPING);
         signals.next().await;
         say(STOPPED);
         std::process::exit(Exit::Interrupted as i32);

@@ -33,7 +33,7 @@ pub(crate) fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
         .map_err(|_| format!("`{text}` is no instant; write 2026-01-02T03:04:05Z"))
 }
 
-/// `30s`, `500ms`, `2min`, `1h`; a bare number is seconds.
+/// `30s`, `500ms`, `2min`, `1h`, `30d`; a bare number is seconds.
 pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 =
@@ -43,7 +43,8 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
-        other => return Err(format!("`{other}` is no unit; known are ms, s, min and h")),
+        "d" => 86_400.0,
+        other => return Err(format!("`{other}` is no unit; known are ms, s, min, h and d")),
     };
     Duration::try_from_secs_f64(number * unit).map_err(|_| format!("`{text}` is not a possible duration"))
 }
@@ -60,6 +61,7 @@ mod tests {
         assert_eq!(parse_span("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_span("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_span("1.5"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(parse_span("30d"), Ok(Duration::from_secs(2_592_000)));
         assert!(
             parse_span("-1s").is_err() && parse_span("soon").is_err() && parse_span("3 fortnights").is_err()
         );

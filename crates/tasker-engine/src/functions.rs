@@ -82,6 +82,23 @@ table_function! {
     }
 }
 
+table_function! {
+    fn prune_tasks(
+        p_before: Timestamptz, p_state: Text, p_namespaces: Nullable<Array<Text>>, p_limit: Integer, p_step_limit: Integer,
+        p_after: Nullable<Timestamptz>,
+    ) -> (task_id) { task_id -> BigInt, finished_at -> Timestamptz, steps -> Integer, }
+}
+
+table_function! {
+    fn prune_leftovers(p_before: Timestamptz, p_limit: Integer) -> (workers) { workers -> Integer, definitions -> Integer, }
+}
+
+table_function! {
+    fn count_prunable(p_before: Timestamptz, p_states: Array<Text>, p_namespaces: Nullable<Array<Text>>) -> (state) {
+        state -> Text, tasks -> BigInt, first_finished_at -> Timestamptz, last_finished_at -> Timestamptz,
+    }
+}
+
 #[diesel::declare_sql_function]
 extern "SQL" {
     #[sql_name = "tasker.lost_claims"]

@@ -21,6 +21,7 @@ pub mod handler;
 pub mod handlers;
 pub mod identity;
 pub mod report;
+pub mod retention;
 pub mod retry;
 pub mod retry_after;
 pub mod runner;

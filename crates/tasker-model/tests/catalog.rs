@@ -8,7 +8,8 @@ use tasker_testkit::TestDatabase;
 
 /// Foreign keys that no index supports on the side that refers. What they refer to is reference data, which
 /// is never deleted and whose keys are generated, so nothing ever looks for the rows that refer to it; an
-/// index would be paid for with every row written.
+/// index would be paid for with every row written. Steps of definitions are deleted by retention, but all of a
+/// definition at once, after its edges, whose primary key leads to that definition.
 const WITHOUT_INDEX: &[&str] = &[
     "definition_edges(definition_id, to_named_step_id)",
     "definition_steps(named_step_id)",

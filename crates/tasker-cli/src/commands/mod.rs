@@ -5,6 +5,7 @@ pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod migrate;
 pub(crate) mod pg;
+pub(crate) mod prune;
 pub(crate) mod run;
 pub(crate) mod step;
 pub(crate) mod submit;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: &Cli, out: &Output) -> Outcome {
         Command::Task(action) => task::run(action, database, out),
         Command::Step(action) => step::run(action, database, out),
         Command::Explain(args) => explain::run(args, database, out),
+        Command::Prune(args) => prune::run(args, database, out),
         Command::Graph(args) => graph::run(args, database, out),
         Command::Pg(action) => pg::run(action, out),
         Command::Completions(args) => completions::run(args, out),
