@@ -12,6 +12,7 @@ mod demo;
 mod migrate;
 mod orders;
 mod prove;
+mod sim;
 mod suite;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -42,6 +43,8 @@ enum Command {
     OrderService(ServiceOptions),
     /// Proves the rule of readiness against the functions, for every small task and many random ones.
     Prove(prove::Options),
+    /// Walks every order of commands on small tasks, and looks for seeded faults.
+    Sim(sim::Options),
     /// Answers for recorded task states, one JSON case a line.
     Readiness(prove::CaseFile),
     /// Writes what is generated: the migration of the functions, and the Rust schema.
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Command::Data(options) => data::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Prove(options) => prove::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Sim(options) => sim::run(&options),
         Command::Readiness(file) => prove::answer_file(&file).map(|()| ExitCode::SUCCESS),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
     };

@@ -8,6 +8,7 @@
 mod adjust;
 mod bug;
 mod claims;
+pub mod explore;
 mod invariants;
 mod lines;
 mod operations;
@@ -224,7 +225,7 @@ impl Task {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Worker {
     /// The queues that it serves.
-    pub queues: Vec<usize>,
+    pub queues: Arc<[usize]>,
     /// How long each renewal holds.
     pub lease: Millis,
     /// Until when it is taken for alive.
@@ -349,7 +350,7 @@ impl Store {
 
     /// Registers an incarnation. SQL: `tasker.register_worker`.
     pub fn register(&mut self, queues: &[usize], lease: Millis, now: Millis) -> usize {
-        let queues = queues.to_vec();
+        let queues = queues.into();
         self.workers.push(Worker { queues, lease, lease_until: now + lease, ended: false, reaped: false });
         self.workers.len() - 1
     }
