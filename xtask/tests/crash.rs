@@ -30,3 +30,16 @@ fn nothing_is_lost_doubled_or_stuck_while_workers_are_killed() {
     assert_eq!((&evidence["tasks"], &evidence["steps"]), (&Value::from(250), &Value::from(1_000)));
     assert!(evidence["kills"].as_u64() > Some(0), "{evidence}");
 }
+
+#[test]
+fn sixty_four_claimers_never_get_a_step_twice() {
+    let evidence = crash(&["--claimers", "64", "--steps", "2000"]);
+    assert_eq!((&evidence["claims"], &evidence["steps"]), (&Value::from(2_000), &Value::from(2_000)));
+    assert!(evidence["claimers_that_got_steps"].as_u64() > Some(8), "{evidence}");
+}
+
+#[test]
+fn a_join_runs_once_whichever_parents_end_at_once() {
+    let evidence = crash(&["--joins", "1000", "--seed", "3"]);
+    assert_eq!((&evidence["joins"], &evidence["tasks"]), (&Value::from(1_000), &Value::from(1_000)));
+}

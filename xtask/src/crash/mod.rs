@@ -1,7 +1,10 @@
 //! `cargo xtask crash`: worker processes are killed at random while they drive workflows whose every effect is
-//! counted. Start at [`storm`].
+//! counted ([`storm`]). With a flag, another trial of the same promises: [`claimers`], [`joins`].
 
+mod claimers;
+mod joins;
 mod recovery;
+mod sessions;
 mod storm;
 
 use std::{
@@ -16,6 +19,15 @@ use crate::battery::evidence::{Evidence, Json};
 
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Kills nobody: so many sessions claim from one queue at once.
+    #[arg(long, value_name = "SESSIONS", value_parser = clap::value_parser!(u16).range(1..=150))]
+    claimers: Option<u16>,
+    /// How many steps the claimers share.
+    #[arg(long, default_value_t = 100_000, requires = "claimers")]
+    steps: usize,
+    /// Kills nobody: so many joins of 2 to 50 parents that sixteen sessions report at once.
+    #[arg(long, value_name = "JOINS", conflicts_with = "claimers")]
+    joins: Option<usize>,
     /// How often to do it all, each time in a new database and with the next seed.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -52,7 +64,11 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let started = Instant::now();
-    let mut evidence = storm::run(options)?;
+    let mut evidence = match (options.claimers, options.joins) {
+        (Some(claimers), _) => claimers::run(options, claimers, options.steps)?,
+        (None, Some(joins)) => joins::run(options, joins)?,
+        (None, None) => storm::run(options)?,
+    };
     evidence.set("seconds", started.elapsed().as_secs_f64().round());
     conclude(options, evidence)
 }
