@@ -62,6 +62,9 @@ enum Command {
     /// One worker process of a battery.
     #[command(hide = true)]
     BatteryWorker(battery::process::WorkerProcess),
+    /// One submitting process of a battery.
+    #[command(hide = true)]
+    BatterySubmit(battery::process::SubmitProcess),
     /// One worker process of the demo.
     #[command(hide = true)]
     DemoWorker(demo::WorkerProcess),
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Command::DemoWorker(process) => demo::work(process).map(|()| ExitCode::SUCCESS),
         Command::Crash(options) => crash::run(&options),
         Command::BatteryWorker(process) => battery::process::work(process).map(|()| ExitCode::SUCCESS),
+        Command::BatterySubmit(process) => battery::process::submit(&process).map(|()| ExitCode::SUCCESS),
         Command::Test(options) => suite::test(&options),
         Command::Ci(options) => suite::ci(&options),
         Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),

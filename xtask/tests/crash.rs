@@ -43,3 +43,17 @@ fn a_join_runs_once_whichever_parents_end_at_once() {
     let evidence = crash(&["--joins", "1000", "--seed", "3"]);
     assert_eq!((&evidence["joins"], &evidence["tasks"]), (&Value::from(1_000), &Value::from(1_000)));
 }
+
+#[test]
+fn a_step_that_kills_its_workers_ends_in_error_after_its_attempts() {
+    let evidence = crash(&["--poison", "--lease", "1"]);
+    assert_eq!((&evidence["kills"], &evidence["tasks"]), (&Value::from(3), &Value::from(61)));
+}
+
+#[test]
+fn a_process_that_dies_at_a_marked_point_takes_nothing_with_it() {
+    let evidence = crash(&["--points", "2", "--lease", "0.5"]);
+    let points = evidence["points"].as_object().expect("the points").len() as u64;
+    assert!(points >= 17, "{evidence}");
+    assert_eq!(evidence["kills"], Value::from(2 * points));
+}

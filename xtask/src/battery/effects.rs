@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use super::process;
 use anyhow::{Context, Result};
 use diesel::{
     PgConnection, RunQueryDsl,
@@ -30,6 +31,9 @@ use tasker_engine::{
 pub(crate) const BOOK: &str = "battery.book";
 /// The handler whose effect is a line of a file.
 pub(crate) const CALL: &str = "battery.call";
+
+/// The handler that kills its process.
+pub(crate) const POISON: &str = "battery.poison";
 
 /// The key refuses a second effect of a step; the judge finds the refusal in the log.
 const TABLE: &str = "
@@ -78,6 +82,20 @@ pub(crate) fn submit_tasks(conn: &mut PgConnection, tasks: usize, work: Work) ->
     Ok(())
 }
 
+/// Submits a task whose first step kills whoever runs it, so many times.
+pub(crate) fn submit_poison(conn: &mut PgConnection, attempts: i32) -> Result<()> {
+    let mut parts = WorkflowParts::new("poison");
+    parts.namespace = "battery".into();
+    let mut pill = StepDefinition::new("pill", POISON);
+    pill.retry_limit = attempts;
+    let mut after = StepDefinition::new("after", BOOK);
+    after.depends_on = vec!["pill".into()];
+    parts.steps = vec![pill, after];
+    let request = [TaskRequest::new(json!({}))];
+    submit(conn, &WorkflowDefinition::new(parts)?, &request, &Identity::Random, None)?;
+    Ok(())
+}
+
 /// The handlers; calls go into `ledger`, a file of this process alone.
 pub(crate) fn registry(ledger: &Path) -> Result<HandlerRegistry> {
     let file = OpenOptions::new().create(true).append(true).open(ledger);
@@ -85,6 +103,7 @@ pub(crate) fn registry(ledger: &Path) -> Result<HandlerRegistry> {
     let mut registry = HandlerRegistry::new();
     registry.register_transactional(BOOK, book);
     registry.register(CALL, move |context: StepContext| call(file.clone(), context));
+    registry.register(POISON, |_: StepContext| async { process::die() });
     Ok(registry)
 }
 
@@ -99,7 +118,10 @@ fn book(conn: &mut PgConnection, context: &StepContext) -> StepResult {
 }
 
 async fn call(ledger: Arc<File>, context: StepContext) -> StepResult {
-    tokio::time::sleep(work(&context)).await;
+    tokio::select! {
+        () = tokio::time::sleep(work(&context)) => {}
+        () = context.cancellation.cancelled() => return Err(StepError::retryable("told to stop")),
+    }
     // One write of one line: whole or not there, whenever the process dies.
     (&*ledger).write_all(format!("{} {}\n", context.idempotency_key(), context.attempt).as_bytes())?;
     stumble(&context)

@@ -8,15 +8,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use diesel::Connection;
 use tasker_engine::{
-    db::Db,
+    db::{Db, connect},
     worker::{Worker, WorkerOptions},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::effects;
+use super::effects::{self, Work};
 use crate::runtime;
 
 /// The longest pause between two looks of a worker that finds nothing.
@@ -42,10 +43,31 @@ pub(crate) struct WorkerProcess {
     in_flight: usize,
 }
 
+/// What a submitting process is told.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct SubmitProcess {
+    /// How many tasks it submits, in one transaction.
+    #[arg(long)]
+    tasks: usize,
+    /// The bounds of the work of their steps, in milliseconds.
+    #[arg(long, num_args = 2)]
+    work_ms: Vec<u64>,
+}
+
+/// Submits and ends.
+pub(crate) fn submit(process: &SubmitProcess) -> Result<()> {
+    let work = Work(process.work_ms[0], process.work_ms[1]);
+    connect(&url()?)?.transaction(|conn| effects::submit_tasks(conn, process.tasks, work))
+}
+
+fn url() -> Result<String> {
+    env::var("TASKER_DATABASE_URL").context("TASKER_DATABASE_URL is not set")
+}
+
 /// Works until its standard input ends, which it does with the parent, however that ends. The database's URL
 /// comes by the environment, since arguments are public.
 pub(crate) fn work(process: WorkerProcess) -> Result<()> {
-    let url = env::var("TASKER_DATABASE_URL").context("TASKER_DATABASE_URL is not set")?;
+    let url = url()?;
     let registry = effects::registry(&process.ledger)?;
     let options = WorkerOptions {
         name: process.name,
@@ -65,6 +87,13 @@ pub(crate) fn work(process: WorkerProcess) -> Result<()> {
     Ok(())
 }
 
+/// Ends this process as SIGKILL does; its thread goes no further.
+pub(crate) fn die() -> ! {
+    let _killed = Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
+    // Where there is no such command.
+    std::process::abort()
+}
+
 /// How workers of one database are started.
 #[derive(Debug, Clone)]
 pub(crate) struct Workers<'a> {
@@ -78,18 +107,28 @@ pub(crate) struct Workers<'a> {
 impl Workers<'_> {
     /// Starts one.
     pub(crate) fn start(&self, name: &str) -> Result<Process> {
-        let child = Command::new(env::current_exe()?)
-            .args(["battery-worker", "--name", name])
-            .arg("--ledger")
-            .arg(self.ledgers.join(name))
-            .args(["--lease-ms", &self.lease.as_millis().to_string()])
-            .args(["--in-flight", &self.in_flight.to_string()])
-            .env("TASKER_DATABASE_URL", self.url)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .context("A worker process cannot be started")?;
-        Ok(Process { name: name.into(), child })
+        let mut command = self.command("battery-worker", name)?;
+        command.args(["--name", name]).arg("--ledger").arg(self.ledgers.join(name));
+        command.args(["--lease-ms", &self.lease.as_millis().to_string()]);
+        command.args(["--in-flight", &self.in_flight.to_string()]);
+        Process::spawn(command, name)
+    }
+
+    /// Starts a process that submits tasks and ends.
+    pub(crate) fn submit(&self, name: &str, tasks: usize, work: Work) -> Result<Process> {
+        let mut command = self.command("battery-submit", name)?;
+        command.args(["--tasks", &tasks.to_string()]);
+        command.args(["--work-ms", &work.0.to_string(), &work.1.to_string()]);
+        Process::spawn(command, name)
+    }
+
+    /// Its sessions bear its name.
+    fn command(&self, what: &str, name: &str) -> Result<Command> {
+        let mut command = Command::new(env::current_exe()?);
+        let sign = if self.url.contains('?') { '&' } else { '?' };
+        let url = format!("{}{sign}application_name={name}", self.url);
+        command.arg(what).env("TASKER_DATABASE_URL", url).stdin(Stdio::piped()).stdout(Stdio::null());
+        Ok(command)
     }
 }
 
@@ -101,6 +140,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    fn spawn(mut command: Command, name: &str) -> Result<Self> {
+        let child = command.spawn().context("A worker process cannot be started")?;
+        Ok(Self { name: name.into(), child })
+    }
+
     /// Kills it with SIGKILL: it can do nothing about it. Returns once it is gone.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.child.kill()?;
@@ -108,10 +152,31 @@ impl Process {
         Ok(())
     }
 
+    /// Lets it drain; returns at once.
+    pub(crate) fn tell_to_stop(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// Lets it drain, and waits for its end; whether that was a good one.
     pub(crate) fn stop(mut self) -> Result<bool> {
-        drop(self.child.stdin.take());
+        self.tell_to_stop();
         Ok(self.child.wait()?.success())
+    }
+
+    /// Stops it where it stands.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status()?;
+        ensure!(status.success(), "the worker `{}` cannot be sent {signal}", self.name);
+        Ok(())
     }
 
     /// Whether it has ended by itself.

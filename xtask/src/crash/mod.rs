@@ -1,8 +1,12 @@
 //! `cargo xtask crash`: worker processes are killed at random while they drive workflows whose every effect is
-//! counted ([`storm`]). With a flag, another trial of the same promises: [`claimers`], [`joins`].
+//! counted ([`storm`]). With a flag, another trial of the same promises: [`kills`] at marked points, [`claimers`],
+//! [`joins`], [`poison`].
 
 mod claimers;
 mod joins;
+mod kills;
+mod points;
+mod poison;
 mod recovery;
 mod sessions;
 mod storm;
@@ -19,15 +23,21 @@ use crate::battery::evidence::{Evidence, Json};
 
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Kills at marked points around and inside every commit: so many times at each.
+    #[arg(long, value_name = "KILLS", num_args = 0..=1, default_missing_value = "20")]
+    points: Option<u32>,
     /// Kills nobody: so many sessions claim from one queue at once.
-    #[arg(long, value_name = "SESSIONS", value_parser = clap::value_parser!(u16).range(1..=150))]
+    #[arg(long, value_name = "SESSIONS", conflicts_with = "points", value_parser = clap::value_parser!(u16).range(1..=150))]
     claimers: Option<u16>,
     /// How many steps the claimers share.
     #[arg(long, default_value_t = 100_000, requires = "claimers")]
     steps: usize,
     /// Kills nobody: so many joins of 2 to 50 parents that sixteen sessions report at once.
-    #[arg(long, value_name = "JOINS", conflicts_with = "claimers")]
+    #[arg(long, value_name = "JOINS", conflicts_with_all = ["points", "claimers"])]
     joins: Option<usize>,
+    /// Kills nobody itself: a step does, every time that it is run.
+    #[arg(long, conflicts_with_all = ["points", "claimers", "joins"])]
+    poison: bool,
     /// How often to do it all, each time in a new database and with the next seed.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -64,10 +74,12 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let started = Instant::now();
-    let mut evidence = match (options.claimers, options.joins) {
-        (Some(claimers), _) => claimers::run(options, claimers, options.steps)?,
-        (None, Some(joins)) => joins::run(options, joins)?,
-        (None, None) => storm::run(options)?,
+    let mut evidence = match (options.points, options.claimers, options.joins) {
+        (Some(kills), _, _) => kills::run(options, kills)?,
+        (_, Some(claimers), _) => claimers::run(options, claimers, options.steps)?,
+        (_, _, Some(joins)) => joins::run(options, joins)?,
+        _ if options.poison => poison::run(options)?,
+        (None, None, None) => storm::run(options)?,
     };
     evidence.set("seconds", started.elapsed().as_secs_f64().round());
     conclude(options, evidence)

@@ -1,8 +1,11 @@
 //! The storm: workers are killed with SIGKILL every half to two seconds and started again, while tasks are
 //! submitted at the rate at which they settle, so that an orphaned step waits for its recovery and not behind a
-//! backlog.
+//! backlog. One in five is frozen past its lease instead: it comes back and reports what it no longer holds.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::AddAssign,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use diesel::PgConnection;
@@ -41,46 +44,75 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(super) fn run(options: &Options) -> Result<Evidence> {
     let server = Scratch::durable(options.database_url.clone())?;
     eprintln!("database: {}", server.describe());
-    let (mut verdict, mut waits, mut kills) = (Verdict::default(), Waits::default(), 0);
+    let mut total = Outcome::default();
     for run in 0..options.runs {
         let seed = options.seed + u64::from(run);
-        let scratch = server.another()?;
-        let (its_verdict, its_waits, its_kills) = Storm::new(options, &scratch, seed)?.blow()?;
-        let [_, claimed] = its_waits.quantiles();
-        eprintln!(
-            "run {} of {}, seed {seed}: {} tasks, {} kills, {} steps orphaned and claimed again after {:?} ms (p50, p99, max), violations: {}",
-            run + 1,
-            options.runs,
-            its_verdict.tasks,
-            its_kills,
-            its_waits.orphans(),
-            claimed.unwrap_or_default(),
-            its_verdict.violations().len()
-        );
-        verdict += its_verdict;
-        waits.extend(its_waits);
-        kills += its_kills;
+        let outcome = {
+            let scratch = server.another()?;
+            Storm::new(options, &scratch, seed)?.blow()?
+        };
+        eprintln!("run {} of {}, seed {seed}: {}", run + 1, options.runs, outcome.sentence());
+        total += outcome;
     }
-    Ok(evidence(options, &verdict, &waits, kills))
+    Ok(total.evidence(options))
 }
 
-fn evidence(options: &Options, verdict: &Verdict, waits: &Waits, kills: u64) -> Evidence {
-    let mut evidence = Evidence { runs: options.runs, kills, seed: options.seed, ..Evidence::of(verdict) };
-    let limit = (options.lease() + POLL + MARGIN).as_millis() as f64;
-    let [taken_back, claimed] = waits.quantiles();
-    evidence.recovery_p99_ms = claimed.map(|[_, p99, _]| p99);
-    evidence.set("recovery_limit_ms", limit);
-    evidence.set("recovery_p50_ms", claimed.map(|w| w[0]));
-    evidence.set("recovery_max_ms", claimed.map(|w| w[2]));
-    evidence.set("claimable_p99_ms", taken_back.map(|w| w[1]));
-    evidence.set("orphaned_steps", waits.orphans());
-    evidence.set("workers", options.workers);
-    evidence.set("lease_ms", options.lease().as_millis() as u64);
-    evidence.set("poll_ms", POLL.as_millis() as u64);
-    if let Some([_, p99, _]) = claimed.filter(|w| w[1] > limit) {
-        evidence.violations.push(format!("recovery took {p99} ms (p99), the limit is {limit} ms"));
+/// What came of one run, or of several.
+#[derive(Default)]
+struct Outcome {
+    verdict: Verdict,
+    waits: Waits,
+    kills: u64,
+    freezes: u64,
+}
+
+impl AddAssign for Outcome {
+    fn add_assign(&mut self, other: Self) {
+        self.verdict += other.verdict;
+        self.waits.extend(other.waits);
+        self.kills += other.kills;
+        self.freezes += other.freezes;
     }
-    evidence
+}
+
+impl Outcome {
+    fn sentence(&self) -> String {
+        let [_, claimed] = self.waits.quantiles();
+        let [p50, p99, max] = claimed.unwrap_or_default();
+        format!(
+            "{} tasks, {} kills, {} freezes; {} orphaned steps claimed again after {p50} ms (p99 {p99}, max {max}); {} violations",
+            self.verdict.tasks,
+            self.kills,
+            self.freezes,
+            self.waits.orphans(),
+            self.verdict.violations().len()
+        )
+    }
+
+    fn evidence(&self, options: &Options) -> Evidence {
+        let mut evidence = Evidence {
+            runs: options.runs,
+            kills: self.kills,
+            seed: options.seed,
+            ..Evidence::of(&self.verdict)
+        };
+        let limit = (options.lease() + POLL + MARGIN).as_millis() as f64;
+        let [taken_back, claimed] = self.waits.quantiles();
+        evidence.recovery_p99_ms = claimed.map(|[_, p99, _]| p99);
+        evidence.set("recovery_limit_ms", limit);
+        evidence.set("recovery_p50_ms", claimed.map(|w| w[0]));
+        evidence.set("recovery_max_ms", claimed.map(|w| w[2]));
+        evidence.set("claimable_p99_ms", taken_back.map(|w| w[1]));
+        evidence.set("orphaned_steps", self.waits.orphans());
+        evidence.set("freezes", self.freezes);
+        evidence.set("workers", options.workers);
+        evidence.set("lease_ms", options.lease().as_millis() as u64);
+        evidence.set("poll_ms", POLL.as_millis() as u64);
+        if let Some([_, p99, _]) = claimed.filter(|w| w[1] > limit) {
+            evidence.violations.push(format!("recovery took {p99} ms (p99), the limit is {limit} ms"));
+        }
+        evidence
+    }
 }
 
 struct Storm<'a> {
@@ -92,6 +124,9 @@ struct Storm<'a> {
     running: Vec<Process>,
     started: u32,
     kills: u64,
+    freezes: u64,
+    /// A frozen worker and when it thaws; at most one at a time.
+    frozen: Option<(Process, Instant)>,
     /// Workers that ended though nobody had killed them, or ended badly.
     ended: usize,
 }
@@ -102,12 +137,23 @@ impl<'a> Storm<'a> {
         effects::prepare(&mut conn)?;
         recovery::prepare(&mut conn)?;
         let ledgers = tempfile::tempdir().context("There is no place for the calls")?;
-        let rng = fastrand::Rng::with_seed(seed);
-        Ok(Self { options, rng, conn, ledgers, scratch, running: vec![], started: 0, kills: 0, ended: 0 })
+        Ok(Self {
+            options,
+            rng: fastrand::Rng::with_seed(seed),
+            conn,
+            ledgers,
+            scratch,
+            running: vec![],
+            started: 0,
+            kills: 0,
+            freezes: 0,
+            frozen: None,
+            ended: 0,
+        })
     }
 
     /// From the first submission to the verdict.
-    fn blow(mut self) -> Result<(Verdict, Waits, u64)> {
+    fn blow(mut self) -> Result<Outcome> {
         for _ in 0..self.options.workers {
             self.start()?;
         }
@@ -119,7 +165,8 @@ impl<'a> Storm<'a> {
         if self.ended > 0 {
             verdict.unsound.push(format!("{} workers ended by themselves or badly", self.ended));
         }
-        Ok((verdict, Waits::of(&mut self.conn)?, self.kills))
+        let waits = Waits::of(&mut self.conn)?;
+        Ok(Outcome { verdict, waits, kills: self.kills, freezes: self.freezes })
     }
 
     fn start(&mut self) -> Result<()> {
@@ -149,8 +196,9 @@ impl<'a> Storm<'a> {
             effects::submit_tasks(&mut self.conn, more, WORK)?;
             submitted += more;
             self.replace_the_ended()?;
+            self.thaw(false)?;
             if Instant::now() >= next_kill {
-                self.kill()?;
+                self.strike()?;
                 next_kill = Instant::now() + self.calm();
             }
             bar.set_position(settled as u64);
@@ -158,7 +206,7 @@ impl<'a> Storm<'a> {
             std::thread::sleep(Duration::from_millis(20));
         }
         bar.finish_and_clear();
-        Ok(())
+        self.thaw(true)
     }
 
     fn replace_the_ended(&mut self) -> Result<()> {
@@ -176,12 +224,28 @@ impl<'a> Storm<'a> {
         Duration::from_millis(self.rng.u64(500..=2_000))
     }
 
-    fn kill(&mut self) -> Result<()> {
+    fn strike(&mut self) -> Result<()> {
+        let freezes = self.rng.u8(..) < 51;
         let victim = self.running.swap_remove(self.rng.usize(..self.running.len()));
+        if freezes && self.frozen.is_none() {
+            victim.freeze()?;
+            self.frozen = Some((victim, Instant::now() + self.options.lease() * 3 / 2));
+            self.freezes += 1;
+            return self.start();
+        }
         recovery::note(&mut self.conn, &victim.name)?;
         victim.kill()?;
         self.kills += 1;
         self.start()
+    }
+
+    /// Lets the frozen worker go on once its time has come, or `now`; it is one more worker from then on.
+    fn thaw(&mut self, now: bool) -> Result<()> {
+        if let Some((process, _)) = self.frozen.take_if(|(_, at)| now || Instant::now() >= *at) {
+            process.thaw()?;
+            self.running.push(process);
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,274 @@
+//! Kills at marked points: each point is reached again and again by a process that dies there, while others go on.
+//! Every point has a database of its own, in which its kills follow one another.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use diesel::PgConnection;
+use serde_json::{Map, Value, json};
+use tasker_engine::db::connect;
+
+use super::{
+    Options,
+    points::{self, POINTS, Point, Prelude, Stopped},
+};
+use crate::{
+    battery::{
+        effects::{self, Work},
+        evidence::Evidence,
+        judge::{Verdict, judge},
+        number,
+        process::{Process, Workers},
+    },
+    database::Scratch,
+};
+
+/// Points that are tried at once: most of the time is leases that run out.
+const AT_ONCE: usize = 3;
+
+/// Tasks of one kill, and how much their steps work.
+const TASKS: usize = 6;
+const WORK: Work = Work(1, 15);
+
+/// Steps that a worker runs at once: few, so that several workers hold some.
+const IN_FLIGHT: usize = 4;
+
+/// Without the point being reached, or everything settling, for so long, something is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn run(options: &Options, kills: u32) -> Result<Evidence> {
+    let server = Scratch::new(options.database_url.clone())?;
+    eprintln!("database: {}; {} points, {kills} kills each", server.describe(), POINTS.len());
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(vec![]));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(point) = POINTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let started = Instant::now();
+                    let result = Trial::new(options, &server, point).and_then(|t| t.run(kills));
+                    eprintln!("{}: {}", point.name, sentence(&result, started));
+                    results.lock().unwrap_or_else(|e| e.into_inner()).push((point.name, result));
+                }
+            });
+        }
+    });
+    let results = results.into_inner().map_err(|_| anyhow!("a trial panicked"))?;
+    Ok(evidence(options, kills, results))
+}
+
+fn sentence(result: &Result<Verdict>, started: Instant) -> String {
+    match result {
+        Ok(v) if v.violations().is_empty() => {
+            format!("good, {} tasks, {:.0} s", v.tasks, started.elapsed().as_secs_f64())
+        }
+        Ok(v) => v.violations().join("; "),
+        Err(e) => format!("{e:#}"),
+    }
+}
+
+fn evidence(options: &Options, kills: u32, results: Vec<(&str, Result<Verdict>)>) -> Evidence {
+    let (mut verdict, mut failures, mut points) = (Verdict::default(), vec![], Map::new());
+    for (name, result) in results {
+        match result {
+            Ok(its) => {
+                points.insert(name.into(), json!({"kills": kills, "violations": its.violations().len()}));
+                verdict += its;
+            }
+            Err(e) => failures.push(format!("{name}: {e:#}")),
+        }
+    }
+    let mut evidence = Evidence { runs: kills, seed: options.seed, ..Evidence::of(&verdict) };
+    evidence.kills = u64::from(kills) * points.len() as u64;
+    evidence.set("points", Value::Object(points));
+    evidence.set("lease_ms", options.lease().as_millis() as u64);
+    evidence.violations.extend(failures);
+    evidence
+}
+
+/// One point in its database.
+struct Trial<'a> {
+    options: &'a Options,
+    point: &'a Point,
+    rng: fastrand::Rng,
+    conn: PgConnection,
+    scratch: Scratch,
+    ledgers: tempfile::TempDir,
+    running: Vec<Process>,
+    /// Processes that have been asked to stop, or that submit.
+    leaving: Vec<Process>,
+    started: u32,
+    acknowledged: usize,
+}
+
+impl<'a> Trial<'a> {
+    fn new(options: &'a Options, server: &Scratch, point: &'a Point) -> Result<Self> {
+        let scratch = server.another()?;
+        let mut conn = connect(&scratch.url)?;
+        effects::prepare(&mut conn)?;
+        points::prepare(&mut conn, point)?;
+        Ok(Self {
+            options,
+            point,
+            rng: fastrand::Rng::with_seed(options.seed),
+            conn,
+            scratch,
+            ledgers: tempfile::tempdir().context("There is no place for the calls")?,
+            running: vec![],
+            leaving: vec![],
+            started: 0,
+            acknowledged: 0,
+        })
+    }
+
+    fn run(mut self, kills: u32) -> Result<Verdict> {
+        for kill in 0..kills {
+            while self.running.len() < self.options.workers as usize {
+                let process = self.start()?;
+                self.running.push(process);
+            }
+            self.kill(kill).with_context(|| {
+                format!("kill {kill} at the point `{}`, seed {}", self.point.name, self.options.seed)
+            })?;
+        }
+        self.until_settled()?;
+        for process in self.running.drain(..).chain(self.leaving.drain(..)) {
+            ensure!(process.stop()?, "a worker ended badly");
+        }
+        judge(&mut self.conn, self.acknowledged, self.ledgers.path())
+    }
+
+    fn workers(&self) -> Workers<'_> {
+        Workers {
+            url: &self.scratch.url,
+            ledgers: self.ledgers.path(),
+            lease: self.options.lease(),
+            in_flight: IN_FLIGHT,
+        }
+    }
+
+    fn name(&mut self) -> String {
+        self.started += 1;
+        format!("process-{}", self.started)
+    }
+
+    fn start(&mut self) -> Result<Process> {
+        let name = self.name();
+        self.workers().start(&name)
+    }
+
+    fn submit(&mut self) -> Result<()> {
+        effects::submit_tasks(&mut self.conn, TASKS, WORK)?;
+        self.acknowledged += TASKS;
+        Ok(())
+    }
+
+    /// Brings a process to the point and kills it there. Every other kill the session is let go.
+    fn kill(&mut self, kill: u32) -> Result<()> {
+        self.submit()?;
+        if self.point.prelude == Prelude::Death {
+            self.death()?;
+        }
+        points::arm(&mut self.conn, self.rng.u32(1..=self.point.arrivals))?;
+        let before = number(&mut self.conn, "select count(*) from tasker.tasks")?;
+        self.provoke()?;
+        let session = self.until_stopped()?;
+        self.remove(&session.process)?.kill()?;
+        points::resolve(&mut self.conn, &session, kill % 2 == 1)?;
+        if self.point.prelude == Prelude::Submit {
+            self.take_in_unacknowledged(before)?;
+        }
+        Ok(())
+    }
+
+    /// Kills a worker while it holds a step.
+    fn death(&mut self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let victim = self.rng.usize(..self.running.len());
+            let held = format!(
+                "select count(*) from tasker.workflow_steps s join tasker.workers w using (worker_id) where w.name = '{}'",
+                self.running[victim].name
+            );
+            if number(&mut self.conn, &held)? > 0 {
+                return self.running.swap_remove(victim).kill();
+            }
+            ensure!(started.elapsed() < PATIENCE, "no worker ever holds a step");
+            if self.open()? == 0 {
+                self.submit()?;
+            }
+        }
+    }
+
+    fn provoke(&mut self) -> Result<()> {
+        let name = self.name();
+        match self.point.prelude {
+            Prelude::Work | Prelude::Death => {}
+            Prelude::Start => {
+                let process = self.workers().start(&name)?;
+                self.running.push(process);
+            }
+            Prelude::Submit => {
+                let process = self.workers().submit(&name, TASKS, WORK)?;
+                self.leaving.push(process);
+            }
+            Prelude::Stop => {
+                let place = self.rng.usize(..self.running.len());
+                let mut process = self.running.swap_remove(place);
+                process.tell_to_stop();
+                self.leaving.push(process);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a session stands at the point, and gives the workers more to do where they have nothing.
+    fn until_stopped(&mut self) -> Result<Stopped> {
+        let started = Instant::now();
+        loop {
+            if let Some(session) = points::stopped(&mut self.conn)? {
+                return Ok(session);
+            }
+            if self.point.prelude == Prelude::Work && self.open()? == 0 {
+                self.submit()?;
+            }
+            ensure!(started.elapsed() < PATIENCE, "the point was not reached");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Result<Process> {
+        for processes in [&mut self.running, &mut self.leaving] {
+            if let Some(place) = processes.iter().position(|p| p.name == name) {
+                return Ok(processes.swap_remove(place));
+            }
+        }
+        bail!("no process of the name `{name}` runs")
+    }
+
+    /// What the killed process submitted was acknowledged by nobody: it may be there, but whole.
+    fn take_in_unacknowledged(&mut self, before: i64) -> Result<()> {
+        let there = usize::try_from(number(&mut self.conn, "select count(*) from tasker.tasks")? - before)?;
+        ensure!(there == 0 || there == TASKS, "{there} of {TASKS} tasks were submitted");
+        self.acknowledged += there;
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<i64> {
+        number(&mut self.conn, "select count(*) from tasker.tasks where state in ('pending', 'in_progress')")
+    }
+
+    fn until_settled(&mut self) -> Result<()> {
+        let started = Instant::now();
+        while self.open()? > 0 && started.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
