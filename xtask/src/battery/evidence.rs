@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use super::judge::Verdict;
 use crate::codegen::root;
 
+/// Violations that are shown; the object has all.
+const SHOWN: usize = 20;
+
 /// Where the evidence goes.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Json {
@@ -70,8 +73,11 @@ impl Evidence {
 impl Json {
     /// Says what is wrong, and writes the object with date, commit, machine and command where it is wanted.
     pub(crate) fn write(&self, mut evidence: Evidence) -> Result<()> {
-        for violation in &evidence.violations {
+        for violation in evidence.violations.iter().take(SHOWN) {
             eprintln!("VIOLATION: {violation}");
+        }
+        if evidence.violations.len() > SHOWN {
+            eprintln!("… {} violations in all", evidence.violations.len());
         }
         for (name, value) in origin() {
             evidence.set(name, value);

@@ -78,7 +78,9 @@ fn evidence(options: &Options, kills: u32, results: Vec<(&str, Result<Verdict>)>
     for (name, result) in results {
         match result {
             Ok(its) => {
-                points.insert(name.into(), json!({"kills": kills, "violations": its.violations().len()}));
+                let violations = its.violations();
+                points.insert(name.into(), json!({"kills": kills, "violations": violations.len()}));
+                failures.extend(violations.iter().map(|v| format!("{name}: {v}")));
                 verdict += its;
             }
             Err(e) => failures.push(format!("{name}: {e:#}")),
@@ -88,7 +90,7 @@ fn evidence(options: &Options, kills: u32, results: Vec<(&str, Result<Verdict>)>
     evidence.kills = u64::from(kills) * points.len() as u64;
     evidence.set("points", Value::Object(points));
     evidence.set("lease_ms", options.lease().as_millis() as u64);
-    evidence.violations.extend(failures);
+    evidence.violations = failures;
     evidence
 }
 
