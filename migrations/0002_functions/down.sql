@@ -26,6 +26,7 @@ drop function tasker.get_task_workflow_summaries_batch(bigint[],timestamp with t
 drop function tasker.get_task_workflow_summary(bigint,timestamp with time zone);
 drop function tasker.hold_rest(bigint[],timestamp with time zone);
 drop function tasker.is_drained(bigint);
+drop function tasker.is_transient_sqlstate(text);
 drop function tasker.lift_hold(bigint[],timestamp with time zone,text,text);
 drop function tasker.lost_claims(bigint[],bigint[],integer[]);
 drop function tasker.next_due_at(bigint);

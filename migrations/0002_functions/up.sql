@@ -408,6 +408,8 @@ comment on function tasker.end_worker(bigint, timestamptz) is 'Signs an incarnat
 
 -- Runs the statement of an `sql` step that returns no rows, with its input as $1 (jsonb).
 -- Returns the number of rows affected. Runs with the caller's rights and search_path.
+-- What may pass (tasker.is_transient_sqlstate) is raised as a serialization failure, with its own message:
+-- not every client passes on the SQLSTATE.
 create or replace function tasker.execute_step_command(p_statement text, p_input jsonb) returns bigint
 language plpgsql as $$
 declare v_count bigint;
@@ -415,11 +417,16 @@ begin
   execute p_statement using p_input;
   get diagnostics v_count = row_count;
   return v_count;
+exception when others or query_canceled then
+  if not tasker.is_transient_sqlstate(sqlstate) then raise; end if;
+  raise exception '%', sqlerrm using errcode = 'serialization_failure';
 end $$;
 comment on function tasker.execute_step_command(text, jsonb) is 'Runs the statement of an sql step that returns no rows.';
 
 -- Runs the statement of an `sql` step that returns rows, with its input as $1 (jsonb).
 -- Returns a jsonb array with one object a row. Runs with the caller's rights and search_path.
+-- What may pass (tasker.is_transient_sqlstate) is raised as a serialization failure, with its own message:
+-- not every client passes on the SQLSTATE.
 create or replace function tasker.execute_step_sql(p_statement text, p_input jsonb) returns jsonb
 language plpgsql as $$
 declare v_row record; v_rows jsonb[] := '{}';
@@ -428,6 +435,9 @@ begin
     v_rows := v_rows || to_jsonb(v_row);
   end loop;
   return to_jsonb(v_rows);
+exception when others or query_canceled then
+  if not tasker.is_transient_sqlstate(sqlstate) then raise; end if;
+  raise exception '%', sqlerrm using errcode = 'serialization_failure';
 end $$;
 comment on function tasker.execute_step_sql(text, jsonb) is 'Runs the statement of an sql step that returns rows.';
 
@@ -1117,6 +1127,14 @@ language sql stable as $$
     where w.worker_id = p_worker_id and s.worker_id is not null)
 $$;
 comment on function tasker.is_drained(bigint) is 'Whether nothing is or will become claimable for a worker by itself.';
+
+-- Whether a statement that was refused with this SQLSTATE may succeed when it is run again: classes 08
+-- (connection), 40 (rollback), 53 (resources), 57 (operator), 58 (system), and 55P03 (a lock was not granted).
+create or replace function tasker.is_transient_sqlstate(p_sqlstate text) returns boolean
+language sql immutable strict parallel safe as $$
+  select left(p_sqlstate, 2) in ('08', '40', '53', '57', '58') or p_sqlstate = '55P03'
+$$;
+comment on function tasker.is_transient_sqlstate(text) is 'Whether what was refused with this SQLSTATE may succeed when it is run again.';
 
 -- Lifts the hold of fail-fast where no dead step is left: nothing else could bring the held steps back.
 -- Logs each step as tasker.hold_rest does.

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 
 use tasker_engine::{
-    db::{DbError, describe, is_transient},
+    db::{DbError, Fault, describe, fault},
     definition::DefinitionErrors,
     submit::SubmitError,
 };
@@ -93,9 +93,10 @@ impl Failure {
 
     /// The SQL that a workflow brings along was refused.
     pub(crate) fn setup(e: diesel::result::Error) -> Self {
-        let exit = match of_query(&e) {
-            Exit::Unexpected => Exit::BadInput,
-            known => known,
+        let exit = match fault(&e) {
+            Fault::Connection | Fault::ReadOnly | Fault::Conflict => Exit::Database,
+            _ if is_denied(&e.to_string()) => Exit::Database,
+            _ => Exit::BadInput,
         };
         Self::caused(exit, format!("the workflow's setup failed: {}", describe(&e)), e)
     }
@@ -105,19 +106,19 @@ impl Failure {
     }
 }
 
-fn of_text(text: &str) -> Option<Exit> {
-    let denied = ["permission denied", "must be owner of", "read-only transaction"];
-    if denied.iter().any(|d| text.contains(d)) {
-        return Some(Exit::Database);
+fn of_query(error: &diesel::result::Error) -> Exit {
+    let (fault, text) = (fault(error), error.to_string());
+    match fault {
+        _ if is_denied(&text) => Exit::Database,
+        Fault::Statement if text.contains("tasker") => Exit::Schema,
+        _ if fault.may_pass() => Exit::Database,
+        _ => Exit::Unexpected,
     }
-    (text.contains("does not exist") && text.contains("tasker.")).then_some(Exit::Schema)
 }
 
-fn of_query(error: &diesel::result::Error) -> Exit {
-    if is_transient(error) {
-        return Exit::Database;
-    }
-    of_text(&error.to_string()).unwrap_or(Exit::Unexpected)
+/// A right that lacks is told in the server's language alone; another one than English counts as unclear.
+fn is_denied(text: &str) -> bool {
+    ["permission denied", "must be owner of"].iter().any(|denied| text.contains(denied))
 }
 
 impl From<diesel::result::Error> for Failure {
@@ -129,7 +130,7 @@ impl From<diesel::result::Error> for Failure {
 impl From<DbError> for Failure {
     fn from(e: DbError) -> Self {
         let exit = match &e {
-            DbError::Unreachable(_) => Exit::Database,
+            DbError::Unreachable(_) | DbError::Forbidden { .. } => Exit::Database,
             DbError::Query(query) => of_query(query),
             _ => Exit::Unexpected,
         };

@@ -4,17 +4,18 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use diesel::{Connection, PgConnection, RunQueryDsl, result::Error as QueryError};
+use diesel::{PgConnection, prelude::*, result::Error as QueryError};
 use serde_json::Value;
+use tasker_model::StepState;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
     commands::{self, Changes, Claim},
-    db::{Db, describe, is_transient},
+    db::{Db, DbError, Fault, describe, fault},
     definition::{JsonLimits, check_json},
     handler::{Handler, StepContext, StepError, StepHandler, StepResult, TransactionalHandler},
     retry::AttemptFailure,
@@ -132,11 +133,64 @@ enum Rollback {
     Panicked(String),
     LeaseLost,
     Database(QueryError),
+    Unreached(DbError),
+}
+
+impl Rollback {
+    /// Whose fault it is, where it is the database's or the connection's.
+    fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Step(e) => e.fault,
+            Self::Database(e) => Some(fault(e)),
+            Self::Unreached(e) => Some(e.fault()),
+            Self::Panicked(_) | Self::LeaseLost => None,
+        }
+    }
+
+    /// For the log.
+    fn into_error(self) -> DbError {
+        match self {
+            Self::Database(e) => e.into(),
+            Self::Unreached(e) => e,
+            Self::Step(e) => DbError::Query(QueryError::QueryBuilderError(e.message.into())),
+            Self::Panicked(_) | Self::LeaseLost => DbError::Panicked,
+        }
+    }
+
+    fn outcome(self, timed_out: Option<u64>) -> AttemptOutcome {
+        if let (Some(after_ms), Some(_)) = (timed_out, self.fault()) {
+            return AttemptOutcome::Failed(AttemptFailure::TimedOut { after_ms });
+        }
+        AttemptOutcome::Failed(match self {
+            Self::LeaseLost => return AttemptOutcome::LeaseLost,
+            Self::Step(e) => AttemptFailure::Refused(e),
+            Self::Panicked(text) => AttemptFailure::Panicked(text),
+            Self::Database(e) => {
+                let (may_pass, text) = (fault(&e).may_pass(), describe(&e));
+                let error = if may_pass { StepError::retryable(text) } else { StepError::permanent(text) };
+                AttemptFailure::Refused(error.with_code("DATABASE"))
+            }
+            Self::Unreached(e) => {
+                AttemptFailure::Refused(StepError::retryable(e.to_string()).with_code("DATABASE"))
+            }
+        })
+    }
 }
 
 impl From<QueryError> for Rollback {
     fn from(e: QueryError) -> Self {
         Self::Database(e)
+    }
+}
+
+/// How often a transactional attempt is run again that the database ended: everything that it wrote there
+/// was rolled back, or else its claim is gone, so that it can do no harm. Waits of up to two seconds between
+/// the runs outlast a restart of the server; what Diesel does not tell apart may be a handler's own refusal.
+fn reruns(fault: Fault) -> u32 {
+    match fault {
+        Fault::Connection | Fault::ReadOnly | Fault::Conflict => 10,
+        Fault::Unclear => 2,
+        _ => 0,
     }
 }
 
@@ -148,7 +202,47 @@ async fn run_transactional(
     context: StepContext,
     timeout_ms: Option<u64>,
 ) -> AttemptOutcome {
-    let now = clock.now();
+    let mut patience = db.patience("a transactional step");
+    let (mut runs, mut uncertain) = (0, false);
+    loop {
+        let started = Instant::now();
+        let ended = run_once(db, clock, &handler, claim, &context, timeout_ms).await;
+        runs += 1;
+        let refused = match ended {
+            Ok(changes) => return AttemptOutcome::Committed(changes),
+            Err(Rollback::LeaseLost) if uncertain && is_completed(db, claim).await => {
+                return AttemptOutcome::Committed(Changes {
+                    accepted: vec![claim.step_id],
+                    ..Changes::default()
+                });
+            }
+            Err(refused) => refused,
+        };
+        // Time is up for the run and for the attempt, and a timeout is the step's own failure.
+        let timed_out = timeout_ms.filter(|ms| started.elapsed() >= Duration::from_millis(*ms));
+        let Some(fault) = refused.fault().filter(|_| timed_out.is_none()) else {
+            return refused.outcome(timed_out);
+        };
+        if runs > reruns(fault) {
+            return refused.outcome(None);
+        }
+        if context.cancellation.is_cancelled() {
+            return AttemptOutcome::Stopped;
+        }
+        uncertain |= fault == Fault::Connection;
+        patience.after(&refused.into_error(), &context.cancellation).await;
+    }
+}
+
+async fn run_once(
+    db: &Db,
+    clock: &Clock,
+    handler: &Arc<dyn TransactionalHandler>,
+    claim: Claim,
+    context: &StepContext,
+    timeout_ms: Option<u64>,
+) -> Result<Changes, Rollback> {
+    let (handler, context, now) = (handler.clone(), context.clone(), clock.now());
     let done = db.run_long(move |conn| {
         conn.transaction(|conn| {
             let value = call(conn, &*handler, &context, timeout_ms)?;
@@ -156,21 +250,20 @@ async fn run_transactional(
             if changes.accepted.is_empty() { Err(Rollback::LeaseLost) } else { Ok(changes) }
         })
     });
-    let failed = |e| AttemptOutcome::Failed(AttemptFailure::Refused(e));
-    match done.await {
-        Ok(Ok(changes)) => AttemptOutcome::Committed(changes),
-        Ok(Err(Rollback::LeaseLost)) => AttemptOutcome::LeaseLost,
-        // By `?` the handler's error is a sentence: that of the timeout is the step's own.
-        Ok(Err(Rollback::Step(e))) => match timeout_ms {
-            Some(after_ms) if timed_out(&e.message) => {
-                AttemptOutcome::Failed(AttemptFailure::TimedOut { after_ms })
-            }
-            _ => failed(e),
-        },
-        Ok(Err(Rollback::Panicked(text))) => AttemptOutcome::Failed(AttemptFailure::Panicked(text)),
-        Ok(Err(Rollback::Database(e))) => database_failure(&e, timeout_ms),
-        Err(e) => failed(StepError::retryable(e.to_string()).with_code("DATABASE")),
-    }
+    done.await.unwrap_or_else(|e| Err(Rollback::Unreached(e)))
+}
+
+/// Whether a commit whose answer was lost did happen: nothing but this claim's report can have completed the
+/// step with the next `seq`.
+async fn is_completed(db: &Db, claim: Claim) -> bool {
+    use tasker_model::schema::workflow_steps::dsl as s;
+    let asked = db.query(move |conn| {
+        let row = s::workflow_steps
+            .filter(s::task_id.eq(claim.task_id))
+            .filter(s::workflow_step_id.eq(claim.step_id));
+        row.select((s::state, s::seq)).first::<(StepState, i32)>(conn).optional()
+    });
+    matches!(asked.await, Ok(Some((StepState::Complete, seq))) if seq == claim.token + 1)
 }
 
 /// The handler inside the open transaction; the step's timeout bounds each of its statements.
@@ -190,17 +283,4 @@ fn call(
         diesel::sql_query("set local statement_timeout = 0").execute(conn)?;
     }
     Ok(value)
-}
-
-fn timed_out(message: &str) -> bool {
-    message.contains("canceling statement due to statement timeout")
-}
-
-fn database_failure(error: &QueryError, timeout_ms: Option<u64>) -> AttemptOutcome {
-    let text = describe(error);
-    AttemptOutcome::Failed(match timeout_ms {
-        Some(after_ms) if timed_out(&text) => AttemptFailure::TimedOut { after_ms },
-        _ if is_transient(error) => AttemptFailure::Refused(StepError::retryable(text).with_code("DATABASE")),
-        _ => AttemptFailure::Refused(StepError::permanent(text).with_code("DATABASE")),
-    })
 }

@@ -1,16 +1,34 @@
 //! The database as async code sees it: a pool of connections and a bounded number of blocking threads.
 //!
 //! A unit of work crosses to a blocking thread once, with a connection of its own, and comes back with its
-//! result. Connections are not tested at each checkout; one that saw an error is tested when it comes back.
+//! result. Connections are not tested at each checkout; one that saw an error is tested when it comes back,
+//! and when it turns out to be lost or read only, all others are tested before their next use.
 
-use std::{sync::Arc, time::Duration};
+mod fault;
+mod patience;
+mod rights;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use diesel::{
-    Connection, ConnectionError, PgConnection, RunQueryDsl,
+    Connection, ConnectionError, PgConnection, QueryableByName, RunQueryDsl,
+    connection::CacheSize,
     r2d2::{self, ManageConnection, PooledConnection, R2D2Connection},
-    result::{DatabaseErrorKind, Error as QueryError},
+    result::Error as QueryError,
+    sql_types::Bool,
 };
 use tokio::sync::Semaphore;
+
+use patience::Complaints;
+
+pub use fault::{Fault, describe, fault, is_transient, is_violation};
+pub use patience::Patience;
 
 /// Why a unit of work did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -22,103 +40,73 @@ pub enum DbError {
     /// The database refused a statement or lost the connection.
     #[error("{}", describe(.0))]
     Query(#[from] QueryError),
+    /// The role lacks a right.
+    #[error(
+        "the database role lacks a right: {missing} ({refusal}); grant it, or migrate with the role that owns the schema"
+    )]
+    Forbidden {
+        /// Such as `update on table tasker.tasks`.
+        missing: String,
+        /// The database's own words.
+        refusal: String,
+    },
     /// The unit of work panicked.
     #[error("a unit of database work panicked")]
     Panicked,
 }
 
 impl DbError {
-    /// Whether the same work may succeed later: lost connections, restarts, deadlocks, serialization
-    /// failures, exhausted pools and servers.
-    pub fn is_transient(&self) -> bool {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
         match self {
-            Self::Unreachable(_) => true,
-            Self::Query(e) => is_transient(e),
-            Self::Panicked => false,
+            Self::Unreachable(_) => Fault::Connection,
+            Self::Query(e) => fault(e),
+            Self::Forbidden { .. } => Fault::Statement,
+            Self::Panicked => Fault::Program,
         }
     }
-}
 
-/// Whether a statement that failed so may succeed when it is tried again.
-pub fn is_transient(error: &QueryError) -> bool {
-    const TEXTS: &[&str] = &[
-        "deadlock detected",
-        "could not obtain lock",
-        "lock timeout",
-        "statement timeout",
-        "terminating connection",
-        "server closed the connection",
-        "connection to server",
-        "no connection to the server",
-        "could not receive data",
-        "could not send data",
-        "the database system is",
-        "cannot execute",
-        "too many clients",
-        "remaining connection slots",
-        "due to conflict with recovery",
-        "administrator command",
-    ];
-    match error {
-        QueryError::DatabaseError(
-            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::SerializationFailure,
-            _,
-        )
-        | QueryError::BrokenTransactionManager => true,
-        QueryError::DatabaseError(
-            DatabaseErrorKind::ReadOnlyTransaction | DatabaseErrorKind::UnableToSendCommand,
-            _,
-        ) => true,
-        QueryError::DatabaseError(_, info) => TEXTS.iter().any(|t| info.message().contains(t)),
-        QueryError::RollbackErrorOnCommit { commit_error, .. } => is_transient(commit_error),
-        _ => false,
+    /// Whether the same work may succeed later: see [`Fault::may_pass`].
+    pub fn is_transient(&self) -> bool {
+        self.fault().may_pass()
     }
 }
 
-/// Whether the data violates a constraint: the same data is refused again.
-pub fn is_violation(error: &QueryError) -> bool {
-    use DatabaseErrorKind::{
-        CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation, RestrictViolation,
-        UniqueViolation,
-    };
-    matches!(
-        error,
-        QueryError::DatabaseError(
-            UniqueViolation
-                | ForeignKeyViolation
-                | RestrictViolation
-                | NotNullViolation
-                | CheckViolation
-                | ExclusionViolation,
-            _
-        )
-    )
+/// How statements reach the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Statements {
+    /// Prepared once a connection and named: the fastest, for a direct connection, a pooler of sessions, or a
+    /// pooler of transactions that keeps track of names (PgBouncer from 1.21 with `max_prepared_statements`).
+    #[default]
+    Named,
+    /// Parsed anew each time, in the same round trip: for a pooler of transactions that does not.
+    Unnamed,
 }
 
-/// What a refused statement means, as a sentence with the database's hint where it gives one.
-pub fn describe(error: &QueryError) -> String {
-    let QueryError::DatabaseError(_, info) = error else { return error.to_string() };
-    let message = info.message();
-    if message.contains("permission denied") {
-        return format!(
-            "the database role lacks a right: {message}; grant it, or migrate with the role that owns the schema"
-        );
-    }
-    if message.contains("does not exist") && message.contains("tasker.") {
-        return format!("Tasker's schema is not there ({message}); run `tasker migrate`");
-    }
-    match info.hint() {
-        Some(hint) => format!("{message} ({hint})"),
-        None => message.to_owned(),
+/// How to connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DbOptions {
+    /// The most connections; at least [`MIN_CONNECTIONS`]. Default 8.
+    pub connections: u32,
+    /// How statements reach the database. Default named.
+    pub statements: Statements,
+}
+
+impl Default for DbOptions {
+    fn default() -> Self {
+        Self { connections: 8, statements: Statements::Named }
     }
 }
 
-/// A pool and its permits. Cheap to clone; clones share both.
+/// A pool and its permits. Cheap to clone; clones share both, and what was complained of.
 #[derive(Clone)]
 pub struct Db {
     pool: r2d2::Pool<Manager>,
     permits: Arc<Semaphore>,
     long: Arc<Semaphore>,
+    /// Raised with each connection that was found lost or read only.
+    troubles: Arc<AtomicU64>,
+    complaints: Complaints,
 }
 
 impl std::fmt::Debug for Db {
@@ -130,25 +118,46 @@ impl std::fmt::Debug for Db {
 /// The fewest connections that a worker gets on with: claims, reports, renewals and one handler.
 pub const MIN_CONNECTIONS: u32 = 4;
 
+/// How long a unit of work waits for a connection that has to be made before it fails; making it goes on,
+/// with pauses of up to half of it.
+const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(2);
+
 impl Db {
     /// Connects with a pool of `size` connections (at least [`MIN_CONNECTIONS`]), one of them at once, so
     /// that a wrong URL is refused here.
     pub fn connect(url: &str, size: u32) -> Result<Self, DbError> {
+        Self::connect_with(url, DbOptions { connections: size, ..DbOptions::default() })
+    }
+
+    /// The same with all options.
+    pub fn connect_with(url: &str, options: DbOptions) -> Result<Self, DbError> {
         connect(url)?;
-        let size = size.max(MIN_CONNECTIONS);
+        let size = options.connections.max(MIN_CONNECTIONS);
+        let troubles = Arc::<AtomicU64>::default();
         let pool = r2d2::Pool::builder()
             .max_size(size)
             .min_idle(Some(1))
             .test_on_check_out(false)
-            .connection_timeout(Duration::from_secs(10))
+            .connection_timeout(PATIENCE_TO_CONNECT)
             .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build_unchecked(Manager { url: url.into() });
+            .build_unchecked(Manager {
+                url: url.into(),
+                statements: options.statements,
+                troubles: troubles.clone(),
+            });
         let long = size as usize - (MIN_CONNECTIONS as usize - 1);
         Ok(Self {
             pool,
             permits: Arc::new(Semaphore::new(size as usize)),
             long: Arc::new(Semaphore::new(long)),
+            troubles,
+            complaints: Complaints::default(),
         })
+    }
+
+    /// What waits between the tries of one piece of work, `what` being a word such as "claiming".
+    pub fn patience(&self, what: &'static str) -> Patience {
+        Patience::new(what, self.complaints.clone())
     }
 
     /// Runs a short unit of work on a blocking thread with a connection.
@@ -161,10 +170,10 @@ impl Db {
         E: Send + 'static,
     {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| DbError::Panicked)?;
-        let pool = self.pool.clone();
+        let db = self.clone();
         let joined = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let mut conn = checkout(&pool)?;
+            let mut conn = db.checkout()?;
             let result = work(&mut conn.inner);
             conn.suspect = result.is_err();
             Ok(result)
@@ -172,12 +181,13 @@ impl Db {
         joined.await.map_err(|_| DbError::Panicked)?
     }
 
-    /// Runs queries and nothing else; both kinds of error in one.
+    /// Runs queries and nothing else; both kinds of error in one. Where the database refuses and does not
+    /// pass on why, the role's rights are looked up, since waiting does not bring a missing one.
     pub async fn query<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, DbError> {
-        Ok(self.run(work).await??)
+        self.run(move |conn| work(conn).map_err(|e| explained(conn, e))).await?
     }
 
     /// Like [`run`](Self::run) for work that may take long, such as a transactional handler: a few
@@ -193,6 +203,33 @@ impl Db {
         let _long = self.long.clone().acquire_owned().await.map_err(|_| DbError::Panicked)?;
         self.run(work).await
     }
+
+    /// A connection that has not been found wanting since the last trouble. Those that are, are thrown away,
+    /// so this ends after one round through the pool.
+    fn checkout(&self) -> Result<PooledConnection<Manager>, DbError> {
+        loop {
+            let troubles = self.troubles.load(Ordering::Relaxed);
+            let mut conn = self.pool.get().map_err(|e| {
+                DbError::Unreachable(format!("no connection within {PATIENCE_TO_CONNECT:?}: {e}"))
+            })?;
+            if conn.tested_after == troubles || conn.is_usable() {
+                conn.tested_after = troubles;
+                return Ok(conn);
+            }
+            conn.unusable = true;
+        }
+    }
+}
+
+/// The refusal, or the right that it is for want of.
+fn explained(conn: &mut PgConnection, error: QueryError) -> DbError {
+    if fault(&error) != Fault::Unclear {
+        return DbError::Query(error);
+    }
+    match rights::missing(conn) {
+        Ok(Some(missing)) => DbError::Forbidden { missing, refusal: describe(&error) },
+        _ => DbError::Query(error),
+    }
 }
 
 /// Opens one connection, or says in a sentence why not, without the password of the URL.
@@ -202,7 +239,7 @@ pub fn connect(url: &str) -> Result<PgConnection, DbError> {
 
 fn connection_sentence(error: &ConnectionError) -> String {
     let text = match error {
-        ConnectionError::BadConnection(text) => text.trim().replace('\n', " "),
+        ConnectionError::BadConnection(text) => fault::one_line(text),
         other => other.to_string(),
     };
     if text.contains("SSL support is not compiled in") {
@@ -211,20 +248,33 @@ fn connection_sentence(error: &ConnectionError) -> String {
     text
 }
 
-fn checkout(pool: &r2d2::Pool<Manager>) -> Result<PooledConnection<Manager>, DbError> {
-    pool.get().map_err(|e| {
-        DbError::Unreachable(format!("no connection within {:?}: {e}", pool.connection_timeout()))
-    })
-}
-
 struct Manager {
     url: String,
+    statements: Statements,
+    troubles: Arc<AtomicU64>,
 }
 
 /// A connection that remembers whether its last unit of work failed.
 struct Tracked {
     inner: PgConnection,
     suspect: bool,
+    unusable: bool,
+    /// The number of troubles at the time of its last test.
+    tested_after: u64,
+}
+
+#[derive(QueryableByName)]
+struct Writable {
+    #[diesel(sql_type = Bool)]
+    writable: bool,
+}
+
+impl Tracked {
+    /// Whether it is alive and takes writes, by asking.
+    fn is_usable(&mut self) -> bool {
+        let asked = diesel::sql_query("select current_setting('transaction_read_only') = 'off' as writable");
+        asked.get_result::<Writable>(&mut self.inner).is_ok_and(|answer| answer.writable)
+    }
 }
 
 impl ManageConnection for Manager {
@@ -232,7 +282,12 @@ impl ManageConnection for Manager {
     type Error = DbError;
 
     fn connect(&self) -> Result<Tracked, DbError> {
-        Ok(Tracked { inner: connect(&self.url)?, suspect: false })
+        let tested_after = self.troubles.load(Ordering::Relaxed);
+        let mut inner = connect(&self.url)?;
+        if self.statements == Statements::Unnamed {
+            inner.set_prepared_statement_cache_size(CacheSize::Disabled);
+        }
+        Ok(Tracked { inner, suspect: false, unusable: false, tested_after })
     }
 
     fn is_valid(&self, conn: &mut Tracked) -> Result<(), DbError> {
@@ -241,6 +296,13 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, conn: &mut Tracked) -> bool {
-        std::thread::panicking() || conn.inner.is_broken() || (conn.suspect && self.is_valid(conn).is_err())
+        if conn.unusable || std::thread::panicking() {
+            return true;
+        }
+        let broken = conn.inner.is_broken() || (conn.suspect && !conn.is_usable());
+        if broken {
+            self.troubles.fetch_add(1, Ordering::Relaxed);
+        }
+        broken
     }
 }

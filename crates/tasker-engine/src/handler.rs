@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tasker_model::{StepId, TaskId};
 use tokio_util::sync::CancellationToken;
 
-use crate::db::{describe, is_violation};
+use crate::db::{Fault, describe, fault};
 
 /// A boxed future that a handler returns.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -96,12 +96,20 @@ pub struct StepError {
     pub code: Option<String>,
     /// How long the other side asked to wait; it wins over the step's backoff, up to a cap.
     pub retry_after: Option<Duration>,
+    /// Set where it is a refusal of the engine's database, which has rolled back what the attempt wrote.
+    pub(crate) fault: Option<Fault>,
 }
 
 impl StepError {
     /// A failure that another attempt may mend.
     pub fn retryable(message: impl Into<String>) -> Self {
-        Self { failure: Failure::Retryable, message: message.into(), code: None, retry_after: None }
+        Self {
+            failure: Failure::Retryable,
+            message: message.into(),
+            code: None,
+            retry_after: None,
+            fault: None,
+        }
     }
 
     /// A failure that no attempt will mend.
@@ -124,12 +132,14 @@ impl StepError {
 
 impl<E: std::error::Error + 'static> From<E> for StepError {
     fn from(e: E) -> Self {
-        match (&e as &dyn std::error::Error).downcast_ref() {
-            Some(refusal) if is_violation(refusal) => {
-                Self::permanent(describe(refusal)).with_code("DATABASE")
-            }
-            _ => Self::retryable(e.to_string()),
-        }
+        let Some(refusal) = (&e as &dyn std::error::Error).downcast_ref() else {
+            return Self::retryable(e.to_string());
+        };
+        let error = match fault(refusal) {
+            Fault::Data => Self::permanent(describe(refusal)).with_code("DATABASE"),
+            _ => Self::retryable(describe(refusal)),
+        };
+        Self { fault: Some(fault(refusal)), ..error }
     }
 }
 
@@ -158,6 +168,9 @@ pub trait StepHandler: Send + Sync + 'static {
 /// transition and the release of its children are one commit, so they happen exactly once.
 pub trait TransactionalHandler: Send + Sync + 'static {
     /// Runs one attempt inside an open transaction on a blocking thread. An error rolls it back.
+    ///
+    /// Where it was the database that ended the transaction, for a reason that may pass (a deadlock, a lost
+    /// connection), and the error of Diesel came up by `?`, it is called again within the same attempt.
     fn call(&self, conn: &mut PgConnection, context: &StepContext) -> StepResult;
 
     /// Which results the context must carry.

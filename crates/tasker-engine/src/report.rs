@@ -1,13 +1,13 @@
 //! Reports of ended attempts, applied in batches that commit together.
 
 use chrono::{DateTime, Utc};
-use diesel::{Connection, PgConnection, QueryResult};
+use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, sql_query, sql_types::Jsonb};
 use serde_json::Value;
 use tasker_model::FailureKind;
 
 use crate::{
     commands::{self, Changes, Claim, FailedAttempt},
-    db::{describe, is_transient},
+    db::{Fault, describe, fault},
 };
 
 /// What is to be written about one claim.
@@ -42,10 +42,10 @@ pub fn apply(
 ) -> QueryResult<Changes> {
     match commit(conn, reports, now) {
         Ok(changes) => Ok(changes),
-        Err(e) if is_transient(&e) || reports.is_empty() => Err(e),
+        Err(e) if !is_for_the_data(conn, &e, reports) => Err(e),
         Err(e) => match reports {
             [Report::Completed(claim, _)] => commit(conn, &[refused(*claim, &describe(&e))], now),
-            [_] => Err(e),
+            [] | [_] => Err(e),
             _ => {
                 let (left, right) = reports.split_at(reports.len() / 2);
                 let mut changes = apply(conn, left, now)?;
@@ -54,6 +54,24 @@ pub fn apply(
             }
         },
     }
+}
+
+/// Whether the reports themselves are at fault. Where the database does not pass on why it refuses, it is
+/// asked to read the results alone: if it can, the trouble is another and passes.
+fn is_for_the_data(conn: &mut PgConnection, error: &diesel::result::Error, reports: &[Report]) -> bool {
+    match fault(error) {
+        Fault::Data => true,
+        Fault::Unclear => !reports.iter().all(|report| match report {
+            Report::Completed(_, value) => is_readable(conn, value),
+            Report::Failed(_) | Report::Released(_) => true,
+        }),
+        _ => false,
+    }
+}
+
+fn is_readable(conn: &mut PgConnection, value: &Value) -> bool {
+    let read = sql_query("select $1 is not null").bind::<Jsonb, _>(value).execute(conn);
+    read.is_ok() || sql_query("select 1").execute(conn).is_err()
 }
 
 fn refused(claim: Claim, why: &str) -> Report {

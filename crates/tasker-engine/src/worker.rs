@@ -119,7 +119,7 @@ impl Worker {
     async fn register(&self, shutdown: &CancellationToken) -> Result<Option<WorkerId>, DbError> {
         let handlers = self.runner.registry().names();
         let lease_ms = i32::try_from(self.options.lease.as_millis().max(100)).unwrap_or(i32::MAX);
-        let mut wait = Patience::new();
+        let mut wait = self.runner.db.patience("registering");
         loop {
             let (name, namespaces, handlers) =
                 (self.options.name.clone(), self.options.namespaces.clone(), handlers.clone());
@@ -129,42 +129,12 @@ impl Worker {
             });
             match registered.await {
                 Ok((id, _)) => return Ok(Some(id)),
-                Err(e) if e.is_transient() => wait.after("registering", &e, shutdown).await,
+                Err(e) if e.is_transient() => wait.after(&e, shutdown).await,
                 Err(e) => return Err(e),
             }
             if shutdown.is_cancelled() {
                 return Ok(None);
             }
         }
-    }
-}
-
-/// Waits between tries of something that the database refused for now, longer each time up to two seconds,
-/// and logs each cause at most once a minute.
-#[derive(Debug)]
-struct Patience {
-    wait: Duration,
-    logged: Option<std::time::Instant>,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self { wait: Duration::from_millis(50), logged: None }
-    }
-
-    async fn after(&mut self, what: &str, error: &DbError, stop: &CancellationToken) {
-        if self.logged.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
-            self.logged = Some(std::time::Instant::now());
-            tracing::warn!(%error, "{what} failed for now; trying again");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(self.wait) => {}
-            () = stop.cancelled() => {}
-        }
-        self.wait = (self.wait * 2).min(Duration::from_secs(2));
-    }
-
-    fn reset(&mut self) {
-        self.wait = Duration::from_millis(50);
     }
 }

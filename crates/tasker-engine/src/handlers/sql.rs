@@ -11,14 +11,15 @@
 //! computed. The statements are run by the SQL functions `tasker.execute_step_sql` and
 //! `tasker.execute_step_command`.
 //!
-//! A failed statement rolls the attempt back. What another attempt may mend is retryable
-//! (`SQL_TRANSIENT`): serialization failures, deadlocks, locks that were not granted, cancelled statements,
-//! lost connections, a server that is read only, full or shutting down. Everything else is permanent
-//! (`SQL_ERROR`), with the database's message as it is: what `raise exception` says reaches the step.
+//! A failed statement rolls the attempt back. What may pass (`tasker.is_transient_sqlstate`: serialization
+//! failures, deadlocks, locks that were not granted, cancelled statements, lost connections, a server that is
+//! read only, full or shutting down) is run again within the attempt a few times, and is retryable
+//! (`SQL_TRANSIENT`). Everything else is permanent (`SQL_ERROR`), with the database's message as it is: what
+//! `raise exception` says reaches the step.
 
 use diesel::{
     PgConnection, QueryResult, QueryableByName, RunQueryDsl,
-    result::{DatabaseErrorKind, Error},
+    result::Error,
     sql_query,
     sql_types::{BigInt, Jsonb, Text as SqlText},
 };
@@ -28,7 +29,10 @@ use super::{
     config::{Fields, Key, Text, invalid},
     expression::Templates,
 };
-use crate::handler::{Failure, Inputs, StepContext, StepError, StepResult, TransactionalHandler};
+use crate::{
+    db::{Fault, fault},
+    handler::{Inputs, StepContext, StepError, StepResult, TransactionalHandler},
+};
 
 /// The keys of the configuration.
 pub(crate) const KEYS: &[Key] = &[
@@ -141,59 +145,26 @@ fn failed(error: &Error) -> StepError {
     } else {
         error.to_string()
     };
-    match failure(error) {
-        Failure::Retryable => StepError::retryable(message).with_code("SQL_TRANSIENT"),
-        Failure::Permanent => StepError::permanent(message).with_code("SQL_ERROR"),
-    }
+    let fault = fault(error);
+    let error = if transient(fault) {
+        StepError::retryable(message).with_code("SQL_TRANSIENT")
+    } else {
+        StepError::permanent(message).with_code("SQL_ERROR")
+    };
+    StepError { fault: Some(fault), ..error }
 }
 
-fn failure(error: &Error) -> Failure {
-    let Error::DatabaseError(kind, information) = error else { return Failure::Permanent };
-    match kind {
-        DatabaseErrorKind::SerializationFailure
-        | DatabaseErrorKind::ReadOnlyTransaction
-        | DatabaseErrorKind::UnableToSendCommand
-        | DatabaseErrorKind::ClosedConnection => Failure::Retryable,
-        DatabaseErrorKind::UniqueViolation
-        | DatabaseErrorKind::ForeignKeyViolation
-        | DatabaseErrorKind::RestrictViolation
-        | DatabaseErrorKind::NotNullViolation
-        | DatabaseErrorKind::CheckViolation
-        | DatabaseErrorKind::ExclusionViolation => Failure::Permanent,
-        _ if is_transient(information.message()) => Failure::Retryable,
-        _ => Failure::Permanent,
-    }
-}
-
-/// How the messages of the SQLSTATE classes 40, 53, 55, 57 and 08 begin. Diesel gives the state of few errors,
-/// and a server that speaks another language falls back to permanent, which an operator can retry.
-const TRANSIENT: &[&str] = &[
-    "deadlock detected",
-    "could not serialize access",
-    "could not obtain lock",
-    "canceling statement due to",
-    "terminating connection due to",
-    "the database system is",
-    "cannot connect now",
-    "server closed the connection",
-    "connection to server",
-    "out of memory",
-    "out of shared memory",
-    "could not extend file",
-    "could not write to file",
-    "no space left on device",
-    "remaining connection slots are reserved",
-    "sorry, too many clients already",
-];
-
-fn is_transient(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    TRANSIENT.iter().any(|beginning| message.starts_with(beginning))
+/// What Diesel does not tell apart the SQL functions do: they raise what may pass as a conflict.
+fn transient(fault: Fault) -> bool {
+    fault != Fault::Unclear && fault.may_pass()
 }
 
 #[cfg(test)]
 mod tests {
+    use diesel::result::DatabaseErrorKind;
+
     use super::*;
+    use crate::handler::Failure;
 
     fn parsed(config: Value) -> Result<Config, String> {
         Fields::checked("sql", KEYS, &config).and_then(|fields| Config::parse(&fields))
@@ -234,23 +205,23 @@ mod tests {
     #[test]
     fn messages_are_verbatim() {
         let error = database_error(DatabaseErrorKind::Unknown, "product 7 is out of stock");
-        assert_eq!(error, StepError::permanent("product 7 is out of stock").with_code("SQL_ERROR"));
+        assert_eq!(
+            (error.failure, error.message.as_str()),
+            (Failure::Permanent, "product 7 is out of stock")
+        );
+        assert_eq!(error.code.as_deref(), Some("SQL_ERROR"));
     }
 
     #[test]
-    fn kinds_and_messages_decide() {
+    fn kinds_decide() {
         use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UniqueViolation, Unknown};
-        for (kind, message, expected) in [
-            (SerializationFailure, "could not serialize access", Failure::Retryable),
-            (ClosedConnection, "x", Failure::Retryable),
-            (Unknown, "deadlock detected", Failure::Retryable),
-            (Unknown, "canceling statement due to lock timeout", Failure::Retryable),
-            (Unknown, "could not obtain lock on row in relation \"a\"", Failure::Retryable),
-            (Unknown, "the reason is: deadlock detected", Failure::Permanent),
-            (Unknown, "division by zero", Failure::Permanent),
-            (UniqueViolation, "deadlock detected", Failure::Permanent),
+        for (kind, expected) in [
+            (SerializationFailure, Failure::Retryable),
+            (ClosedConnection, Failure::Retryable),
+            (Unknown, Failure::Permanent),
+            (UniqueViolation, Failure::Permanent),
         ] {
-            assert_eq!(database_error(kind, message).failure, expected, "{message}");
+            assert_eq!(database_error(kind, "deadlock detected").failure, expected);
         }
         assert_eq!(failed(&Error::NotFound).failure, Failure::Permanent);
     }

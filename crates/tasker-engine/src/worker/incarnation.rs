@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Patience, Worker, WorkerReport,
+    Worker, WorkerReport,
     reporter::{Ended, Reporter, settled},
 };
 use crate::{
@@ -110,7 +110,7 @@ impl Incarnation {
         steps: &mut JoinSet<()>,
     ) -> Result<(), DbError> {
         let options = &self.worker.options;
-        let (mut pause, mut patience) = (options.poll_min, Patience::new());
+        let (mut pause, mut patience) = (options.poll_min, self.worker.runner.db.patience("claiming"));
         // Without a reporter, of which the error is told at the end, nothing that is claimed could end.
         while !shutdown.is_cancelled() && !self.expired.is_cancelled() && !ended.is_closed() {
             while steps.try_join_next().is_some() {}
@@ -122,7 +122,7 @@ impl Incarnation {
             let look = match self.look(free).await {
                 Ok(look) => look,
                 Err(e) if e.is_transient() => {
-                    patience.after("claiming", &e, shutdown).await;
+                    patience.after(&e, shutdown).await;
                     continue;
                 }
                 Err(e) => return Err(e),

@@ -6,7 +6,7 @@ use tasker_model::StepId;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Patience, WorkerReport};
+use super::WorkerReport;
 use crate::{
     clock::Clock,
     commands::Changes,
@@ -54,13 +54,13 @@ impl Reporter {
     }
 
     async fn commit(&self, batch: &[Ended], give_up: &CancellationToken) -> Result<Option<Changes>, DbError> {
-        let mut wait = Patience::new();
+        let mut wait = self.db.patience("reporting");
         loop {
             let reports: Vec<Report> = batch.iter().map(|e| e.report.clone()).collect();
             let now = self.clock.now();
             match self.db.query(move |conn| report::apply(conn, &reports, now)).await {
                 Ok(changes) => return Ok(Some(changes)),
-                Err(e) if e.is_transient() => wait.after("reporting", &e, give_up).await,
+                Err(e) if e.is_transient() => wait.after(&e, give_up).await,
                 Err(e) => return Err(e),
             }
             if give_up.is_cancelled() {
