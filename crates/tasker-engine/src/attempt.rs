@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use diesel::{PgConnection, prelude::*, result::Error as QueryError};
 use serde_json::Value;
 use tasker_model::StepState;
@@ -203,67 +204,67 @@ async fn run_transactional(
     timeout_ms: Option<u64>,
 ) -> AttemptOutcome {
     let mut patience = db.patience("a transactional step");
-    let (mut runs, mut uncertain) = (0, false);
-    loop {
-        let started = Instant::now();
-        let ended = run_once(db, clock, &handler, claim, &context, timeout_ms).await;
-        runs += 1;
+    let cancellation = context.cancellation.clone();
+    let mut run = Run { handler, claim, context, timeout_ms, now: clock.now(), uncertain: false };
+    for runs in 1.. {
+        let (started, once) = (Instant::now(), run.clone());
+        let ended =
+            db.run_long(move |conn| once.on(conn)).await.unwrap_or_else(|e| Err(Rollback::Unreached(e)));
         let refused = match ended {
             Ok(changes) => return AttemptOutcome::Committed(changes),
-            Err(Rollback::LeaseLost) if uncertain && is_completed(db, claim).await => {
-                return AttemptOutcome::Committed(Changes {
-                    accepted: vec![claim.step_id],
-                    ..Changes::default()
-                });
-            }
             Err(refused) => refused,
         };
         // Time is up for the run and for the attempt, and a timeout is the step's own failure.
         let timed_out = timeout_ms.filter(|ms| started.elapsed() >= Duration::from_millis(*ms));
-        let Some(fault) = refused.fault().filter(|_| timed_out.is_none()) else {
-            return refused.outcome(timed_out);
-        };
-        if runs > reruns(fault) {
-            return refused.outcome(None);
+        match refused.fault() {
+            Some(fault) if timed_out.is_none() && runs <= reruns(fault) => {
+                run.uncertain |= fault == Fault::Connection;
+                run.now = clock.now();
+                patience.after(&refused.into_error(), &cancellation).await;
+            }
+            _ => return refused.outcome(timed_out),
         }
-        if context.cancellation.is_cancelled() {
-            return AttemptOutcome::Stopped;
+        if cancellation.is_cancelled() {
+            break;
         }
-        uncertain |= fault == Fault::Connection;
-        patience.after(&refused.into_error(), &context.cancellation).await;
+    }
+    AttemptOutcome::Stopped
+}
+
+/// One transaction of a transactional attempt.
+#[derive(Clone)]
+struct Run {
+    handler: Arc<dyn TransactionalHandler>,
+    claim: Claim,
+    context: StepContext,
+    timeout_ms: Option<u64>,
+    now: Option<DateTime<Utc>>,
+    /// Whether an earlier run may have been committed, its answer being lost.
+    uncertain: bool,
+}
+
+impl Run {
+    fn on(&self, conn: &mut PgConnection) -> Result<Changes, Rollback> {
+        if self.uncertain && is_completed(conn, self.claim)? {
+            return Ok(Changes { accepted: vec![self.claim.step_id], ..Changes::default() });
+        }
+        conn.transaction(|conn| {
+            let value = call(conn, &*self.handler, &self.context, self.timeout_ms)?;
+            let changes = commands::complete(conn, &[(self.claim, value)], self.now)?;
+            if changes.accepted.is_empty() { Err(Rollback::LeaseLost) } else { Ok(changes) }
+        })
     }
 }
 
-async fn run_once(
-    db: &Db,
-    clock: &Clock,
-    handler: &Arc<dyn TransactionalHandler>,
-    claim: Claim,
-    context: &StepContext,
-    timeout_ms: Option<u64>,
-) -> Result<Changes, Rollback> {
-    let (handler, context, now) = (handler.clone(), context.clone(), clock.now());
-    let done = db.run_long(move |conn| {
-        conn.transaction(|conn| {
-            let value = call(conn, &*handler, &context, timeout_ms)?;
-            let changes = commands::complete(conn, &[(claim, value)], now)?;
-            if changes.accepted.is_empty() { Err(Rollback::LeaseLost) } else { Ok(changes) }
-        })
-    });
-    done.await.unwrap_or_else(|e| Err(Rollback::Unreached(e)))
-}
-
-/// Whether a commit whose answer was lost did happen: nothing but this claim's report can have completed the
-/// step with the next `seq`.
-async fn is_completed(db: &Db, claim: Claim) -> bool {
+/// Whether the step was completed under this claim: nothing else can have done so with the next `seq`.
+fn is_completed(conn: &mut PgConnection, claim: Claim) -> QueryResult<bool> {
     use tasker_model::schema::workflow_steps::dsl as s;
-    let asked = db.query(move |conn| {
-        let row = s::workflow_steps
-            .filter(s::task_id.eq(claim.task_id))
-            .filter(s::workflow_step_id.eq(claim.step_id));
-        row.select((s::state, s::seq)).first::<(StepState, i32)>(conn).optional()
-    });
-    matches!(asked.await, Ok(Some((StepState::Complete, seq))) if seq == claim.token + 1)
+    let row = s::workflow_steps
+        .filter(s::task_id.eq(claim.task_id))
+        .filter(s::workflow_step_id.eq(claim.step_id))
+        .filter(s::state.eq(StepState::Complete))
+        .filter(s::seq.eq(claim.token + 1));
+    diesel::select(diesel::dsl::exists(row)).get_result(conn)
 }
 
 /// The handler inside the open transaction; the step's timeout bounds each of its statements.

@@ -13,10 +13,9 @@ use std::{
 
 use diesel::{PgConnection, RunQueryDsl, sql_query, sql_types::BigInt};
 use serde_json::{Value, json};
-use support::{HANDLER, execute, number, parts, texts};
+use support::{HANDLER, execute, number, parts, pool, texts};
 use tasker_engine::{
     commands,
-    db::Db,
     definition::{BackoffPolicy, WorkflowDefinition, WorkflowParts},
     event::{Event, EventSink},
     handler::{Handler, HandlerRegistry, StepContext, StepError, StepResult},
@@ -58,7 +57,7 @@ impl Running {
         let heard = events.clone();
         let sink = EventSink::new(move |event| heard.lock().unwrap().push(event.clone()));
         let options = WorkerOptions { events: sink, poll_max: Duration::from_millis(50), ..options };
-        let db = Db::connect(database.url(), 6).unwrap();
+        let db = pool(database, 6);
         let worker = Worker::new(db, registry.clone(), options);
         let task = tokio::spawn({
             let shutdown = shutdown.clone();

@@ -63,6 +63,7 @@ pub fn fault(error: &QueryError) -> Fault {
             | Kind::ExclusionViolation => Fault::Data,
             // Only what cannot be parsed has a place in the statement's text.
             _ if information.statement_position().is_some() => Fault::Statement,
+            _ if is_name_lost(information.message()) => Fault::Statement,
             _ => Fault::Unclear,
         },
         QueryError::BrokenTransactionManager => Fault::Connection,
@@ -70,6 +71,12 @@ pub fn fault(error: &QueryError) -> Fault {
         QueryError::InvalidCString(_) | QueryError::SerializationError(_) => Fault::Data,
         _ => Fault::Program,
     }
+}
+
+/// Whether a statement that Diesel prepared under a name is not there, or there already: in every language
+/// the message gives the name.
+fn is_name_lost(message: &str) -> bool {
+    message.contains("__diesel_stmt_")
 }
 
 /// Whether a statement that failed so may succeed when it is repeated.
@@ -87,6 +94,11 @@ pub fn describe(error: &QueryError) -> String {
     let QueryError::DatabaseError(_, information) = error else { return error.to_string() };
     let message = information.message().trim();
     let sentence = match fault(error) {
+        Fault::Statement if is_name_lost(message) => {
+            return format!(
+                "a pooler of transactions in between does not keep named statements ({message}); connect with unnamed statements"
+            );
+        }
         // A name of Tasker's is in the message whatever the language of the rest.
         Fault::Statement if message.contains("tasker") => {
             return format!(

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod pooler;
+
 use std::{
     collections::BTreeMap,
     thread::JoinHandle,
@@ -18,7 +20,7 @@ use diesel::{
 use serde_json::json;
 use tasker_engine::{
     commands::{self, Claim, ClaimedStep, FailedAttempt},
-    db::is_transient,
+    db::{Db, DbOptions, Statements, is_transient},
     definition::{FailurePolicy, StepDefinition, WorkflowDefinition, WorkflowParts},
     identity::Identity,
     submit::{TaskRequest, submit},
@@ -177,6 +179,15 @@ pub(crate) fn register(conn: &mut PgConnection, lease_ms: i32) -> WorkerId {
 
 pub(crate) fn failed(claim: Claim, kind: FailureKind) -> FailedAttempt {
     FailedAttempt { claim, kind, delay_ms: 0, message: "made to fail".into() }
+}
+
+/// A pool on the database; in the test binary `pooler` by way of a pooler of transactions.
+pub(crate) fn pool(database: &TestDatabase, size: u32) -> Db {
+    if env!("CARGO_CRATE_NAME") != "pooler" || !pooler::installed() {
+        return Db::connect(database.url(), size).unwrap();
+    }
+    let options = DbOptions { connections: size, statements: Statements::Unnamed };
+    Db::connect_with(&pooler::url(database), options).unwrap()
 }
 
 /// Polls until it holds.
