@@ -71,15 +71,15 @@ impl Evidence {
 }
 
 impl Json {
-    /// Says what is wrong, and writes the object with date, commit, machine and command where it is wanted.
-    pub(crate) fn write(&self, mut evidence: Evidence) -> Result<()> {
+    /// Says what is wrong, and writes the object with its origin where it is wanted.
+    pub(crate) fn write(&self, mut evidence: Evidence, origin: Origin) -> Result<()> {
         for violation in evidence.violations.iter().take(SHOWN) {
             eprintln!("VIOLATION: {violation}");
         }
         if evidence.violations.len() > SHOWN {
             eprintln!("… {} violations in all", evidence.violations.len());
         }
-        for (name, value) in origin() {
+        for (name, value) in origin.0 {
             evidence.set(name, value);
         }
         match &self.json {
@@ -94,14 +94,20 @@ impl Json {
     }
 }
 
-fn origin() -> [(&'static str, String); 4] {
-    let command: Vec<String> = std::env::args().skip(1).collect();
-    [
-        ("date", Utc::now().format("%Y-%m-%d").to_string()),
-        ("commit", commit().unwrap_or_else(|| "unknown".into())),
-        ("machine", machine()),
-        ("command", format!("cargo xtask {}", command.join(" "))),
-    ]
+/// Date, commit, machine and command, as they were when the run began.
+#[derive(Debug)]
+pub(crate) struct Origin([(&'static str, String); 4]);
+
+impl Origin {
+    pub(crate) fn now() -> Self {
+        let command: Vec<String> = std::env::args().skip(1).collect();
+        Self([
+            ("date", Utc::now().format("%Y-%m-%d").to_string()),
+            ("commit", commit().unwrap_or_else(|| "unknown".into())),
+            ("machine", machine()),
+            ("command", format!("cargo xtask {}", command.join(" "))),
+        ])
+    }
 }
 
 /// The commit of the sources, with a mark where they differ from it.
@@ -118,5 +124,5 @@ fn machine() -> String {
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().next().unwrap_or("unknown");
-    format!("{} {}, {cores} cores, load {load} at the end", std::env::consts::OS, std::env::consts::ARCH)
+    format!("{} {}, {cores} cores, load {load} at the start", std::env::consts::OS, std::env::consts::ARCH)
 }

@@ -19,7 +19,7 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 
-use crate::battery::evidence::{Evidence, Json};
+use crate::battery::evidence::{Json, Origin};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -73,7 +73,7 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let started = Instant::now();
+    let (started, origin) = (Instant::now(), Origin::now());
     let mut evidence = match (options.points, options.claimers, options.joins) {
         (Some(kills), _, _) => kills::run(options, kills)?,
         (_, Some(claimers), _) => claimers::run(options, claimers, options.steps)?,
@@ -82,11 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         (None, None, None) => storm::run(options)?,
     };
     evidence.set("seconds", started.elapsed().as_secs_f64().round());
-    conclude(options, evidence)
-}
-
-fn conclude(options: &Options, evidence: Evidence) -> Result<ExitCode> {
     let good = evidence.is_good();
-    options.json.write(evidence)?;
+    options.json.write(evidence, origin)?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
