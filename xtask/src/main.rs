@@ -65,6 +65,9 @@ enum Command {
     /// One submitting process of a battery.
     #[command(hide = true)]
     BatterySubmit(battery::process::SubmitProcess),
+    /// One pruning process of a battery.
+    #[command(hide = true)]
+    BatteryPrune,
     /// One worker process of the demo.
     #[command(hide = true)]
     DemoWorker(demo::WorkerProcess),
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Command::Crash(options) => crash::run(&options),
         Command::BatteryWorker(process) => battery::process::work(process).map(|()| ExitCode::SUCCESS),
         Command::BatterySubmit(process) => battery::process::submit(&process).map(|()| ExitCode::SUCCESS),
+        Command::BatteryPrune => battery::process::prune().map(|()| ExitCode::SUCCESS),
         Command::Test(options) => suite::test(&options),
         Command::Ci(options) => suite::ci(&options),
         Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),

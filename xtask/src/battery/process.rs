@@ -54,6 +54,11 @@ pub(crate) struct SubmitProcess {
     work_ms: Vec<u64>,
 }
 
+/// Prunes and ends.
+pub(crate) fn prune() -> Result<()> {
+    effects::prune_spent(&mut connect(&url()?)?)
+}
+
 /// Submits and ends.
 pub(crate) fn submit(process: &SubmitProcess) -> Result<()> {
     let work = Work(process.work_ms[0], process.work_ms[1]);
@@ -120,6 +125,11 @@ impl Workers<'_> {
         command.args(["--tasks", &tasks.to_string()]);
         command.args(["--work-ms", &work.0.to_string(), &work.1.to_string()]);
         Process::spawn(command, name)
+    }
+
+    /// Starts a process that prunes and ends.
+    pub(crate) fn prune(&self, name: &str) -> Result<Process> {
+        Process::spawn(self.command("battery-prune", name)?, name)
     }
 
     /// Its sessions bear its name.

@@ -174,19 +174,22 @@ impl<'a> Trial<'a> {
     /// Brings a process to the point and kills it there. Every other kill the session is let go.
     fn kill(&mut self, kill: u32) -> Result<()> {
         self.submit()?;
-        if self.point.prelude == Prelude::Death {
-            self.death()?;
+        match self.point.prelude {
+            Prelude::Death => self.death()?,
+            Prelude::Prune => effects::submit_spent(&mut self.conn, TASKS)?,
+            _ => {}
         }
         points::arm(&mut self.conn, self.rng.u32(1..=self.point.arrivals))?;
-        let before = number(&mut self.conn, "select count(*) from tasker.tasks")?;
+        let before = self.tasks()?;
         self.provoke()?;
         let session = self.until_stopped()?;
         self.remove(&session.process)?.kill()?;
         points::resolve(&mut self.conn, &session, kill % 2 == 1)?;
-        if self.point.prelude == Prelude::Submit {
-            self.take_in_unacknowledged(before)?;
+        match self.point.prelude {
+            Prelude::Submit => self.take_in_unacknowledged(before),
+            Prelude::Prune => self.prune_the_rest(before),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Kills a worker while it holds a step.
@@ -215,6 +218,10 @@ impl<'a> Trial<'a> {
             Prelude::Start => {
                 let process = self.workers().start(&name)?;
                 self.running.push(process);
+            }
+            Prelude::Prune => {
+                let process = self.workers().prune(&name)?;
+                self.leaving.push(process);
             }
             Prelude::Submit => {
                 let process = self.workers().submit(&name, TASKS, WORK)?;
@@ -256,10 +263,23 @@ impl<'a> Trial<'a> {
 
     /// What the killed process submitted was acknowledged by nobody: it may be there, but whole.
     fn take_in_unacknowledged(&mut self, before: i64) -> Result<()> {
-        let there = usize::try_from(number(&mut self.conn, "select count(*) from tasker.tasks")? - before)?;
+        let there = usize::try_from(self.tasks()? - before)?;
         ensure!(there == 0 || there == TASKS, "{there} of {TASKS} tasks were submitted");
         self.acknowledged += there;
         Ok(())
+    }
+
+    /// A batch is gone as a whole or there as a whole; then what is there is deleted.
+    fn prune_the_rest(&mut self, before: i64) -> Result<()> {
+        let gone = usize::try_from(before - self.tasks()?)?;
+        ensure!(gone == 0 || gone == TASKS, "{gone} of {TASKS} tasks were pruned");
+        effects::prune_spent(&mut self.conn)?;
+        ensure!(self.tasks()? == before - TASKS as i64, "tasks are left that had to be pruned");
+        Ok(())
+    }
+
+    fn tasks(&mut self) -> Result<i64> {
+        number(&mut self.conn, "select count(*) from tasker.tasks")
     }
 
     fn open(&mut self) -> Result<i64> {

@@ -23,6 +23,8 @@ pub(super) enum Prelude {
     Start,
     /// A process submits.
     Submit,
+    /// A process deletes finished tasks.
+    Prune,
 }
 
 /// A place in a state-writing statement.
@@ -54,7 +56,7 @@ const fn point(
 }
 
 /// Every kind of row that the engine's commands write.
-pub(super) const POINTS: [Point; 17] = [
+pub(super) const POINTS: [Point; 19] = [
     point("submit", "before insert", "tasker.workflow_step_edges", "true", Prelude::Submit, 8),
     point("submit, at the commit", "commit", "tasker.tasks", "true", Prelude::Submit, 4),
     point("register", "before insert", WORKERS, "true", Prelude::Start, 1),
@@ -85,6 +87,8 @@ pub(super) const POINTS: [Point; 17] = [
     point("recover", "before insert", STEP_LOG, "new.failure_kind = 'lost_lease'", Prelude::Death, 1),
     point("recover, at the commit", "commit", STEP_LOG, "new.failure_kind = 'lost_lease'", Prelude::Death, 1),
     point("reap", "before update of reaped_at", WORKERS, "new.reaped_at is not null", Prelude::Death, 1),
+    point("prune, at the first rows", "before delete", STEP_LOG, "true", Prelude::Prune, 4),
+    point("prune, at the last rows", "before delete", "tasker.tasks", "true", Prelude::Prune, 4),
     point("sign off", "before update of ended_at", WORKERS, "new.ended_at is not null", Prelude::Stop, 1),
 ];
 
