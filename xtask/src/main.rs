@@ -13,6 +13,7 @@ mod migrate;
 mod orders;
 mod prove;
 mod sim;
+mod soak;
 mod suite;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -59,6 +60,8 @@ enum Command {
     Bench(bench::Options),
     /// Kills worker processes while they work, and judges what is left.
     Crash(crash::Options),
+    /// Works for an hour at half of the peak, and says what grew.
+    Soak(soak::Options),
     /// One worker process of a battery.
     #[command(hide = true)]
     BatteryWorker(battery::process::WorkerProcess),
@@ -117,6 +120,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::DemoWorker(process) => demo::work(process).map(|()| ExitCode::SUCCESS),
         Command::Crash(options) => crash::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::BatteryWorker(process) => battery::process::work(process).map(|()| ExitCode::SUCCESS),
         Command::BatterySubmit(process) => battery::process::submit(&process).map(|()| ExitCode::SUCCESS),
         Command::BatteryPrune => battery::process::prune().map(|()| ExitCode::SUCCESS),

@@ -37,6 +37,9 @@ pub(crate) const CALL: &str = "battery.call";
 /// The handler that kills its process.
 pub(crate) const POISON: &str = "battery.poison";
 
+/// The handler that does nothing.
+const IDLE: &str = "battery.idle";
+
 /// The key refuses a second effect of a step; the judge finds the refusal in the log.
 const TABLE: &str = "
     create table if not exists public.effects (
@@ -81,6 +84,28 @@ pub(crate) fn submit_tasks(conn: &mut PgConnection, tasks: usize, work: Work) ->
         let requests = vec![TaskRequest::new(json!({"work_ms": [work.0, work.1]})); count];
         submit(conn, &workflow, &requests, &Identity::Random, None)?;
     }
+    Ok(())
+}
+
+/// A diamond whose steps do nothing.
+pub(crate) fn idle() -> WorkflowDefinition {
+    let mut parts = WorkflowParts::new("idle");
+    parts.namespace = "battery".into();
+    for (name, parents) in [("a", &[][..]), ("b", &["a"]), ("c", &["a"]), ("d", &["b", "c"])] {
+        let mut step = StepDefinition::new(name, IDLE);
+        step.depends_on = parents.iter().map(|p| (*p).to_owned()).collect();
+        parts.steps.push(step);
+    }
+    WorkflowDefinition::new(parts).expect("the workflows of the battery are workflows")
+}
+
+/// Submits so many tasks without any input.
+pub(crate) fn submit_empty(
+    conn: &mut PgConnection,
+    workflow: &WorkflowDefinition,
+    tasks: usize,
+) -> Result<()> {
+    submit(conn, workflow, &vec![TaskRequest::new(json!({})); tasks], &Identity::Random, None)?;
     Ok(())
 }
 
@@ -132,6 +157,7 @@ pub(crate) fn registry(ledger: &Path) -> Result<HandlerRegistry> {
     let mut registry = HandlerRegistry::new();
     registry.register_transactional(BOOK, book);
     registry.register(CALL, move |context: StepContext| call(file.clone(), context));
+    registry.register(IDLE, |_: StepContext| async { Ok(Value::Null) });
     registry.register(POISON, |_: StepContext| async { process::die() });
     Ok(registry)
 }

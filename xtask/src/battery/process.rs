@@ -162,6 +162,11 @@ impl Process {
         Ok(())
     }
 
+    /// Its number with the system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Lets it drain; returns at once.
     pub(crate) fn tell_to_stop(&mut self) {
         drop(self.child.stdin.take());

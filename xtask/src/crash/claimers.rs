@@ -25,7 +25,7 @@ use tasker_testkit::check_invariants;
 
 use super::{Options, sessions};
 use crate::{
-    battery::{evidence::Evidence, number},
+    battery::{effects, evidence::Evidence, number},
     database::Scratch,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn run(options: &Options, claimers: u16, steps: usize) -> Result<Evid
         "create table public.claimed (step_id bigint not null, claimer integer not null, constraint claimed_once primary key (step_id))",
     )?;
     let tasks = steps.div_ceil(WIDTH + 2);
-    sessions::submit_tasks(&mut conn, &sessions::fan(WIDTH), tasks)?;
+    effects::submit_empty(&mut conn, &sessions::fan(WIDTH), tasks)?;
     let total = tasks * (WIDTH + 2);
     eprintln!("{claimers} sessions claim {total} steps");
     let refused = crowd(options, &scratch.url, claimers, total)?;

@@ -27,7 +27,7 @@ use tasker_testkit::check_invariants;
 
 use super::{Options, claimers::persist, sessions};
 use crate::{
-    battery::{evidence::Evidence, number},
+    battery::{effects, evidence::Evidence, number},
     database::Scratch,
 };
 
@@ -56,7 +56,7 @@ pub(super) fn run(options: &Options, joins: usize) -> Result<Evidence> {
         let mut counts = BTreeMap::<usize, usize>::new();
         (0..size).for_each(|_| *counts.entry(PARENTS[rng.usize(..PARENTS.len())]).or_default() += 1);
         for (parents, tasks) in counts {
-            sessions::submit_tasks(&mut conn, &sessions::join(parents), tasks)?;
+            effects::submit_empty(&mut conn, &sessions::join(parents), tasks)?;
         }
         let shares = shares(&mut conn, worker, &mut rng)?;
         // Task by task the sessions meet at each join; with one call for all, at all of them.

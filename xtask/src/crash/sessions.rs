@@ -2,12 +2,9 @@
 
 use anyhow::Result;
 use diesel::PgConnection;
-use serde_json::json;
 use tasker_engine::{
     commands,
     definition::{StepDefinition, WorkflowDefinition, WorkflowParts},
-    identity::Identity,
-    submit::{TaskRequest, submit},
 };
 use tasker_model::WorkerId;
 
@@ -43,16 +40,6 @@ pub(super) fn fan(width: usize) -> WorkflowDefinition {
     steps.extend(names.iter().map(|n| (n.clone(), vec!["first".to_owned()])));
     steps.push(("last".into(), names));
     workflow(&format!("fan_{width}"), steps)
-}
-
-pub(super) fn submit_tasks(
-    conn: &mut PgConnection,
-    workflow: &WorkflowDefinition,
-    tasks: usize,
-) -> Result<()> {
-    let requests = vec![TaskRequest::new(json!({})); tasks];
-    submit(conn, workflow, &requests, &Identity::Random, None)?;
-    Ok(())
 }
 
 /// An incarnation whose lease outlasts the run.
