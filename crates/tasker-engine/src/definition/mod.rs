@@ -22,7 +22,7 @@ mod suggest;
 #[cfg(feature = "declarative")]
 pub mod template;
 mod validate;
-mod variables;
+pub(crate) mod variables;
 mod version;
 
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ pub use json::{JsonError, JsonLimits, check_json};
 pub use schema::{ContextSchema, SchemaError};
 #[cfg(feature = "declarative")]
 pub use template::{Template, TemplateError, TemplateProblem};
-pub use variables::{expand_variables, variables};
+pub use variables::variables;
 pub use version::{Version, VersionError};
 
 /// The most steps that one definition may have.

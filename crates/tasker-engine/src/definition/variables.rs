@@ -1,5 +1,5 @@
-//! `${NAME}` in a step's configuration: what the environment of the worker fills in, so that secrets are
-//! never stored. `$${NAME}` stands for the text `${NAME}` itself.
+//! `${NAME}` and `{{ jq }}` in the strings of a step's configuration: where they stand. What the environment of
+//! the worker fills in for `${NAME}` is never stored, so secrets are not. `$${` stands for the text `${` itself.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::WorkflowDefinition;
 
-/// The variables that a definition refers to, each with the steps whose configuration does, so that
-/// unset ones can be refused before anything starts.
+/// The variables that a definition refers to, each with the steps whose configuration does, so that unset ones can
+/// be refused before anything starts. A string that is no template, which is reported elsewhere, refers to none.
 pub fn variables(definition: &WorkflowDefinition) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for step in definition.steps() {
         each_string(&step.handler_config, &mut |text| {
-            for piece in pieces(text) {
-                let Piece::Variable(name) = piece else { continue };
+            for part in parts(text).unwrap_or_default() {
+                let Part::Variable(name) = part else { continue };
                 let steps = found.entry(name.to_owned()).or_default();
                 if steps.last() != Some(&step.name) {
                     steps.push(step.name.clone());
@@ -25,54 +25,77 @@ pub fn variables(definition: &WorkflowDefinition) -> BTreeMap<String, Vec<String
     found
 }
 
-/// The text with its variables filled in.
-///
-/// # Errors
-/// The name of the first variable that `lookup` does not know.
-pub fn expand_variables(
-    text: &str,
-    mut lookup: impl FnMut(&str) -> Option<String>,
-) -> Result<String, String> {
-    let mut out = String::with_capacity(text.len());
-    for piece in pieces(text) {
-        match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Variable(name) => out.push_str(&lookup(name).ok_or_else(|| name.to_owned())?),
-        }
-    }
-    Ok(out)
-}
-
-#[derive(Debug, PartialEq)]
-enum Piece<'a> {
+/// One part of a string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "declarative"), expect(dead_code, reason = "only the declarative handlers render"))]
+pub(crate) enum Part<'a> {
+    /// As it is.
     Text(&'a str),
+    /// The name of a variable.
     Variable(&'a str),
+    /// A jq program.
+    Expression(&'a str),
 }
 
-/// What looks like a variable but has no such name, as `${x%y}`, is text.
-fn pieces(mut rest: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut from = 0;
-    while let Some(at) = rest[from..].find("${").map(|i| i + from) {
-        if rest[..at].ends_with('$') {
-            pieces.push(Piece::Text(&rest[..at - 1]));
-            (rest, from) = (&rest[at..], 2);
-        } else if let Some(name) = variable_name(&rest[at + 2..]) {
-            pieces.extend([Piece::Text(&rest[..at]), Piece::Variable(name)]);
-            (rest, from) = (&rest[at + 3 + name.len()..], 0);
-        } else {
-            from = at + 2;
+/// The parts of a string, in order; a sentence where a mark begins what does not end.
+pub(crate) fn parts(text: &str) -> Result<Vec<Part<'_>>, String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(at) = ["$${", "${", "{{"].iter().filter_map(|open| rest.find(open)).min() {
+        let (before, marked) = rest.split_at(at);
+        if !before.is_empty() {
+            parts.push(Part::Text(before));
+        }
+        let (part, after) = marked_part(marked)?;
+        parts.push(part);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Text(rest));
+    }
+    Ok(parts)
+}
+
+/// The part that `marked` begins with, and what follows it.
+fn marked_part(marked: &str) -> Result<(Part<'_>, &str), String> {
+    if let Some(after) = marked.strip_prefix("$${") {
+        return Ok((Part::Text(&marked[1..3]), after));
+    }
+    if let Some(inner) = marked.strip_prefix("{{") {
+        let end = end_of_expression(inner).ok_or("an expression that `{{` begins has no `}}`")?;
+        return Ok((Part::Expression(&inner[..end]), &inner[end + 2..]));
+    }
+    let inner = marked.strip_prefix("${").unwrap_or(marked);
+    let (name, after) = inner.split_once('}').ok_or("a variable that `${` begins has no `}`")?;
+    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if !name.starts_with(first) || !name.chars().all(|c| first(c) || c.is_ascii_digit()) {
+        return Err("`${` must be followed by the name of a variable; write `$${` for the text `${`".into());
+    }
+    Ok((Part::Variable(name), after))
+}
+
+/// The position of the `}}` that ends a jq program. The stack holds the quotes and brackets that are
+/// open; a string may hold programs, `"\(…)"`, which may hold strings.
+fn end_of_expression(text: &str) -> Option<usize> {
+    let mut open: Vec<char> = Vec::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match (open.last() == Some(&'"'), c) {
+            (true, '\\') => {
+                if let Some((_, '(')) = chars.next() {
+                    open.push('(');
+                }
+            }
+            (true, '"') => drop(open.pop()),
+            (true, _) => {}
+            (false, '"' | '(' | '[' | '{') => open.push(c),
+            (false, '}') if open.is_empty() && text[at..].starts_with("}}") => return Some(at),
+            (false, ')' | ']' | '}') => drop(open.pop()),
+            (false, '#') => while chars.next_if(|(_, c)| *c != '\n').is_some() {},
+            (false, _) => {}
         }
     }
-    pieces.push(Piece::Text(rest));
-    pieces
-}
-
-/// Letters, digits and `_`, not beginning with a digit, up to the closing brace.
-fn variable_name(text: &str) -> Option<&str> {
-    let name = &text[..text.find('}')?];
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    (plain && name.starts_with(|c: char| !c.is_ascii_digit())).then_some(name)
+    None
 }
 
 /// The values of objects and lists; keys are never expanded.
@@ -93,22 +116,20 @@ mod tests {
     use crate::definition::{StepDefinition, WorkflowParts};
 
     #[test]
-    fn expands() {
-        let lookup = |name: &str| (name == "HOST").then(|| "shop".to_owned());
+    fn a_string_is_taken_apart_once_for_all() {
+        use Part::{Expression, Text, Variable};
         for (text, expected) in [
-            ("http://${HOST}/${HOST}", Ok("http://shop/shop")),
-            ("$${HOST} ${HOST}", Ok("${HOST} shop")),
-            ("$$${HOST}", Ok("$${HOST}")),
-            ("${x%y} ${} ${1a} ${ HOST } ${", Ok("${x%y} ${} ${1a} ${ HOST } ${")),
-            ("$HOST é", Ok("$HOST é")),
-            ("${${HOST}}", Ok("${shop}")),
-            ("${TOKEN}", Err("TOKEN")),
+            ("http://${HOST}/${_b1}", vec![Text("http://"), Variable("HOST"), Text("/"), Variable("_b1")]),
+            ("$${HOST} ${HOST}", vec![Text("${"), Text("HOST} "), Variable("HOST")]),
+            ("$HOST é $", vec![Text("$HOST é $")]),
+            (r#"{{ "${NO}" }}${YES}"#, vec![Expression(r#" "${NO}" "#), Variable("YES")]),
+            (r#"{{ {a: {b: "}}"}} }}"#, vec![Expression(r#" {a: {b: "}}"}} "#)]),
+            ("", vec![]),
         ] {
-            assert_eq!(
-                expand_variables(text, lookup),
-                expected.map(Into::into).map_err(Into::into),
-                "{text}"
-            );
+            assert_eq!(parts(text), Ok(expected), "{text}");
+        }
+        for text in ["${x%y}", "${}", "${1a}", "${ HOST }", "${", "${${A}}", "{{ .a", "{{ \"}} "] {
+            assert!(parts(text).is_err(), "{text}");
         }
     }
 

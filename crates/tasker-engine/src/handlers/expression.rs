@@ -21,15 +21,10 @@ use super::{
     },
     variables::{Used, Variables},
 };
-use crate::handler::{StepContext, StepError};
-
-/// One part of a string.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part<'a> {
-    Text(&'a str),
-    Variable(&'a str),
-    Expression(&'a str),
-}
+use crate::{
+    definition::variables::{Part, parts},
+    handler::{StepContext, StepError},
+};
 
 /// What a template has become.
 #[derive(Debug)]
@@ -158,67 +153,6 @@ impl Rendering<'_> {
         self.used.insert(name, &value);
         Ok(value)
     }
-}
-
-/// The parts of a string, in order.
-fn parts(text: &str) -> Result<Vec<Part<'_>>, String> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some(at) = ["$${", "${", "{{"].iter().filter_map(|open| rest.find(open)).min() {
-        let (before, marked) = rest.split_at(at);
-        if !before.is_empty() {
-            parts.push(Part::Text(before));
-        }
-        let (part, after) = marked_part(marked)?;
-        parts.push(part);
-        rest = after;
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest));
-    }
-    Ok(parts)
-}
-
-/// The part that `marked` begins with, and what follows it.
-fn marked_part(marked: &str) -> Result<(Part<'_>, &str), String> {
-    if let Some(after) = marked.strip_prefix("$${") {
-        return Ok((Part::Text(&marked[1..3]), after));
-    }
-    if let Some(inner) = marked.strip_prefix("{{") {
-        let end = end_of_expression(inner).ok_or("an expression that `{{` begins has no `}}`")?;
-        return Ok((Part::Expression(&inner[..end]), &inner[end + 2..]));
-    }
-    let inner = marked.strip_prefix("${").unwrap_or(marked);
-    let (name, after) = inner.split_once('}').ok_or("a variable that `${` begins has no `}`")?;
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
-    if !name.starts_with(first) || !name.chars().all(|c| first(c) || c.is_ascii_digit()) {
-        return Err("`${` must be followed by the name of a variable; write `$${` for the text `${`".into());
-    }
-    Ok((Part::Variable(name), after))
-}
-
-/// The position of the `}}` that ends a jq program. The stack holds the quotes and brackets that are
-/// open; a string may hold programs, `"\(…)"`, which may hold strings.
-fn end_of_expression(text: &str) -> Option<usize> {
-    let mut open: Vec<char> = Vec::new();
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        match (open.last() == Some(&'"'), c) {
-            (true, '\\') => {
-                if let Some((_, '(')) = chars.next() {
-                    open.push('(');
-                }
-            }
-            (true, '"') => drop(open.pop()),
-            (true, _) => {}
-            (false, '"' | '(' | '[' | '{') => open.push(c),
-            (false, '}') if open.is_empty() && text[at..].starts_with("}}") => return Some(at),
-            (false, ')' | ']' | '}') => drop(open.pop()),
-            (false, '#') => while chars.next_if(|(_, c)| *c != '\n').is_some() {},
-            (false, _) => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]
