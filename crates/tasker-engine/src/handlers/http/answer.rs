@@ -5,7 +5,7 @@ use std::error::Error;
 use chrono::{DateTime, Utc};
 use reqwest::{
     StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER},
 };
 use serde_json::{Map, Value};
 
@@ -28,7 +28,8 @@ pub(super) fn failure(status: u16) -> Failure {
     }
 }
 
-/// The failure that a status means.
+/// The failure that a status means. A date in `Retry-After` is of the other side's clock, and so is its `Date`: the wait
+/// is the time between the two. Without one it is seen from `now`.
 pub(super) fn refusal(
     name: &str,
     status: StatusCode,
@@ -47,8 +48,10 @@ pub(super) fn refusal(
     let code = format!("HTTP_{}", status.as_u16());
     match failure(status.as_u16()) {
         Failure::Retryable => {
-            let header = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok());
-            let retry_after = header.and_then(|v| retry_after::parse(v, now));
+            let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
+            let theirs = text(DATE).and_then(|v| httpdate::parse_http_date(v).ok());
+            let now = theirs.map_or(now, DateTime::from);
+            let retry_after = text(RETRY_AFTER).and_then(|v| retry_after::parse(v, now));
             StepError { retry_after, ..StepError::retryable(message).with_code(code) }
         }
         Failure::Permanent => StepError::permanent(message).with_code(code),

@@ -37,8 +37,9 @@ mod answer;
 mod client;
 mod request;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
+use chrono::{DateTime, Utc};
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -111,11 +112,12 @@ impl Attempt {
         let (name, output) = (config.name(), config.output.clone());
         let client = self.clients.of(&config.url).await?;
         let success = config.success.clone();
+        let started = Instant::now();
         let sent = config.request(&client, &context.idempotency_key()).send().await;
         let response = sent.map_err(|e| answer::lost(&name, &e))?;
         let status = response.status().as_u16();
         if !success.iter().any(|range| range.contains(&status)) {
-            return Err(self.refused(context, &name, response).await);
+            return Err(self.refused(context.now, started, &name, response).await);
         }
         let result = self.accepted(&name, response).await?;
         match output {
@@ -133,11 +135,18 @@ impl Attempt {
         Ok(json!({"status": response.status().as_u16(), "headers": headers, "body": body}))
     }
 
-    async fn refused(&self, context: &StepContext, name: &str, mut response: Response) -> StepError {
+    /// `asked` is the instant of the claim, which lies behind by as long as the exchange took.
+    async fn refused(
+        &self,
+        asked: DateTime<Utc>,
+        started: Instant,
+        name: &str,
+        mut response: Response,
+    ) -> StepError {
         // The excerpt is a courtesy: without it the status still decides.
         let bytes = self.body(name, &mut response).await.unwrap_or_default();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        answer::refusal(name, response.status(), response.headers(), &body, context.now)
+        answer::refusal(name, response.status(), response.headers(), &body, asked + started.elapsed())
     }
 
     /// The body, read in pieces so that no more than the limit is ever held.
