@@ -9,12 +9,14 @@ mod crash;
 mod data;
 mod database;
 mod demo;
+mod fuzz;
 mod migrate;
 mod orders;
 mod prove;
 mod sim;
 mod soak;
 mod suite;
+mod tidy;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -54,6 +56,10 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Tries hostile input on templates, definitions, contexts and requests.
+    Fuzz(fuzz::Options),
+    /// Checks that the documentation names only what is there.
+    Tidy,
     /// Fills a database with tasks of known shapes in known states.
     Data(data::Options),
     /// Measures the functions against equal views and at every size.
@@ -128,6 +134,8 @@ fn main() -> ExitCode {
         Command::Ci(options) => suite::ci(&options),
         Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),
         Command::OrderService(options) => serve(&options).map(|()| ExitCode::SUCCESS),
+        Command::Fuzz(options) => fuzz::run(&options),
+        Command::Tidy => tidy::run(),
         Command::Data(options) => data::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Prove(options) => prove::run(&options).map(|()| ExitCode::SUCCESS),

@@ -57,3 +57,88 @@ pub(crate) enum Command {
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    /// Every `tasker …` of the pages is a command line that this program takes.
+    #[test]
+    fn the_documentation_shows_commands_that_there_are() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let names = ["tasker", "cargo run -p tasker-cli --"];
+        let shown = tasker_testkit::docs::commands(&root, &names);
+        assert!(shown.len() > 20, "only {} commands were found", shown.len());
+        let refused = shown.iter().filter_map(|s| {
+            let words = ["tasker"].into_iter().chain(s.words.iter().map(String::as_str));
+            let error = Cli::try_parse_from(words).err()?;
+            // A page that names a group of verbs, such as `tasker task`, means all of them.
+            let group = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                || error.kind() == ErrorKind::MissingRequiredArgument && verb(&s.words);
+            (error.use_stderr() && !group).then(|| format!("{}:{}: {:?}: {error}", s.page, s.line, s.words))
+        });
+        assert_eq!(refused.collect::<Vec<_>>(), [""; 0]);
+    }
+
+    /// Whether the words are a verb alone, as prose names it.
+    fn verb(words: &[String]) -> bool {
+        let found = words.iter().try_fold(Cli::command(), |at, word| at.find_subcommand(word).cloned());
+        found.is_some_and(|verb| !verb.has_subcommands())
+    }
+
+    /// Whatever stands on the command line, it is taken or refused; it never ends in a panic.
+    #[test]
+    fn no_command_line_panics() {
+        const WORDS: [&str; 40] = [
+            "migrate",
+            "run",
+            "submit",
+            "worker",
+            "task",
+            "step",
+            "explain",
+            "prune",
+            "graph",
+            "pg",
+            "list",
+            "show",
+            "cancel",
+            "retry",
+            "resolve",
+            "--at",
+            "--json",
+            "--older-than",
+            "--batch",
+            "--lease",
+            "--max-in-flight",
+            "--state",
+            "--limit",
+            "--input",
+            "--result",
+            "--",
+            "-",
+            "-v",
+            "--actor",
+            "",
+            "1",
+            "-1",
+            "9223372036854775808",
+            "1e308d",
+            "NaNs",
+            "infd",
+            "30d",
+            "2026-02-30T25:61:61Z",
+            "\u{202e}\u{0}",
+            "é\u{301}µs",
+        ];
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..2_000 {
+            let words: Vec<&str> = (0..rng.usize(..7)).map(|_| WORDS[rng.usize(..WORDS.len())]).collect();
+            if let Err(error) = Cli::try_parse_from(["tasker"].iter().chain(&words)) {
+                assert!(!error.to_string().is_empty(), "{words:?}");
+            }
+        }
+    }
+}

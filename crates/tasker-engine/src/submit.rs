@@ -1,6 +1,6 @@
 //! The initializer: writes a task with its steps and edges, inside the caller's transaction.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use diesel::{Connection, PgConnection, result::Error as QueryError};
 use serde_json::{Value, json};
 use tasker_model::{DefinitionId, TaskId};
@@ -23,7 +23,7 @@ pub struct TaskRequest {
     pub source_system: String,
     /// Why, at most 128 characters.
     pub reason: String,
-    /// Words by which people find it.
+    /// Words by which people find it, each at most 128 characters.
     pub tags: Vec<String>,
     /// Skippable steps to leave out.
     pub bypass_steps: Vec<String>,
@@ -106,13 +106,19 @@ pub enum SubmitError {
         /// The workflow's full name.
         workflow: String,
     },
-    /// Initiator, source system, reason or identity is too long.
+    /// Initiator, source system, reason, identity or a tag is too long.
     #[error("request {position}: {field} is longer than 128 characters or contains a NUL")]
     TooLong {
         /// Which request, counted from 0.
         position: usize,
         /// Which.
         field: &'static str,
+    },
+    /// An instant that nobody can mean and that the database cannot hold.
+    #[error("request {position}: requested_at lies outside of the years 1 to 9999")]
+    Instant {
+        /// Which request, counted from 0.
+        position: usize,
     },
     /// The database refused.
     #[error("{}", describe(.0))]
@@ -184,6 +190,10 @@ fn checked(
         check_length(position, "the initiator", &request.initiator)?;
         check_length(position, "the source system", &request.source_system)?;
         check_length(position, "the reason", &request.reason)?;
+        request.tags.iter().try_for_each(|tag| check_length(position, "a tag", tag))?;
+        if request.requested_at.is_some_and(|at| !(1..=9999).contains(&at.year())) {
+            return Err(SubmitError::Instant { position });
+        }
         for step in &request.bypass_steps {
             check_bypass(position, definition, step)?;
         }

@@ -20,6 +20,8 @@
 pub mod cases;
 mod coordinator;
 mod database;
+#[doc(hidden)]
+pub mod docs;
 pub mod handlers;
 pub mod model;
 pub mod proof;
