@@ -1,5 +1,6 @@
 //! `tasker task`: lists, shows and operates on tasks.
 
+mod annotate;
 mod list;
 mod show;
 
@@ -20,6 +21,8 @@ pub(crate) enum Action {
     List(list::Args),
     /// Show a task with its steps
     Show(show::Args),
+    /// Note something about a task; show tells it
+    Annotate(annotate::Args),
     /// Cancel tasks with their unfinished steps
     Cancel(Several),
     /// Give the failed and cancelled steps of tasks new attempts
@@ -41,6 +44,7 @@ pub(crate) fn run(action: &Action, args: &DatabaseArgs, out: &Output) -> Outcome
     match action {
         Action::List(args) => list::run(args, conn, out),
         Action::Show(args) => show::run(args, conn, out),
+        Action::Annotate(args) => annotate::run(args, conn, out),
         Action::Cancel(several) => {
             let (tasks, by) = (&several.tasks, &several.operation);
             let cancel = |conn: &mut _| commands::cancel(conn, tasks, &by.actor(), by.reason(), None);

@@ -3,7 +3,9 @@
 use comfy_table::Cell;
 use diesel::PgConnection;
 use serde_json::{Value, json};
-use tasker_model::{StepState, StepTransition, StepWithName, TaskId, TaskTransition};
+use tasker_model::{
+    Annotation, StepState, StepTransition, StepWithName, TaskId, TaskTransition, annotations,
+};
 
 use crate::{
     commands::graph,
@@ -31,15 +33,16 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args, conn: &mut PgConnection, out: &Output) -> Outcome {
     let at = Situation::load(conn, args.task)?;
     let steps = StepWithName::of_task(conn, args.task)?;
+    let notes = annotations(conn, args.task)?;
     let history = match args.history {
         true => Some((TaskTransition::of_task(conn, args.task)?, StepTransition::of_task(conn, args.task)?)),
         false => None,
     };
     if out.json {
-        out.json(&document(&at, &steps, history.as_ref()));
+        out.json(&document(&at, &steps, &notes, history.as_ref()));
         return Ok(Exit::Ok);
     }
-    header(&at, out);
+    header(&at, &notes, out);
     table(&at, &steps, out);
     if steps.len() <= DRAWN && !at.edges.is_empty() {
         out.line("");
@@ -54,9 +57,15 @@ pub(super) fn run(args: &Args, conn: &mut PgConnection, out: &Output) -> Outcome
 
 type History = (Vec<TaskTransition>, Vec<StepTransition>);
 
-fn document(at: &Situation, steps: &[StepWithName], history: Option<&History>) -> Value {
+fn document(
+    at: &Situation,
+    steps: &[StepWithName],
+    notes: &[Annotation],
+    history: Option<&History>,
+) -> Value {
     let mut document = json!({
         "task": at.task, "workflow": at.workflow, "steps": steps, "edges": at.edges, "now": at.now,
+        "annotations": notes,
     });
     if let (Some((task, steps)), Some(object)) = (history, document.as_object_mut()) {
         object.insert("task_transitions".into(), json!(task));
@@ -65,7 +74,7 @@ fn document(at: &Situation, steps: &[StepWithName], history: Option<&History>) -
     document
 }
 
-fn header(at: &Situation, out: &Output) {
+fn header(at: &Situation, notes: &[Annotation], out: &Output) {
     let task = &at.task;
     let words = |list: &[Option<String>]| list.iter().flatten().cloned().collect::<Vec<_>>().join(", ");
     let (finished, bypass) = (task.finished_at.map(instant).unwrap_or_default(), words(&task.bypass_steps));
@@ -81,6 +90,10 @@ fn header(at: &Situation, out: &Output) {
     ];
     for (name, text) in lines.iter().filter(|(_, text)| !text.is_empty()) {
         out.line(format_args!("{} {}", out.strong(&format!("{name:<9}")), one_line(text, 4 * SHOWN)));
+    }
+    for note in notes {
+        let text = format!("{} {}: {}", instant(note.created_at), note.kind, note.annotation);
+        out.line(format_args!("{} {}", out.strong("note     "), one_line(&text, 4 * SHOWN)));
     }
     out.line("");
 }

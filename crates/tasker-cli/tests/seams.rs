@@ -1,0 +1,85 @@
+//! Every verb of the command, driven against a real server: a verb without a line here fails.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::{Bench, PRICES, Ran, TROUBLE, command, run};
+
+/// Verb, arguments, exit code, and what stdout or stderr has to say.
+type Line = (&'static str, &'static [&'static str], i32, &'static str);
+
+/// One after the other on one database. Task 1 is complete, task 2 in error, task 3 open at first.
+const SCRIPT: &[Line] = &[
+    ("migrate up", &[], 0, "applied 0001_tables"),
+    ("migrate status", &[], 0, "0001_tables"),
+    ("migrate verify", &[], 0, ""),
+    ("migrate sql", &[], 0, "create table tasker.tasks"),
+    ("run", &["p.yaml", "--input", "i.json"], 0, "1 task of shop.prices@1.2.0"),
+    ("run", &["t.yaml", "--input", "bad.json"], 3, "judge"),
+    ("submit", &["t.yaml", "--input", "bad.json", "--json"], 0, "3"),
+    ("task list", &[], 0, "shop.trouble@0.1.0"),
+    ("task annotate", &["2", "note", "{}"], 0, "is annotated"),
+    ("task show", &["2"], 0, "judge"),
+    ("explain", &["2"], 0, "judge failed for good"),
+    ("graph", &["p.yaml"], 0, "total"),
+    ("worker", &["--until-idle"], 0, "attempts completed"),
+    ("step retry", &["2", "judge"], 0, "is retried"),
+    ("task cancel", &["2"], 0, "is cancelled"),
+    ("task retry", &["3"], 0, "is retried"),
+    ("step resolve", &["3", "judge"], 0, "is resolved"),
+    ("prune", &["--older-than", "0s"], 0, "deleted 2 tasks with 7 steps"),
+    ("pg status", &[], 0, "does not run"),
+    ("pg stop", &[], 0, ""),
+    ("completions", &["bash"], 0, "_tasker"),
+    ("migrate down", &["--all", "--yes"], 0, "took back 0001_tables"),
+];
+
+/// Verbs that need what a test cannot have, each with the reason.
+const APART: &[(&str, &str)] =
+    &[("pg fetch", "it asks the network; crates/tasker-localpg/tests/fetch.rs serves it")];
+
+fn tasker(bench: &Bench, args: &[&str]) -> Ran {
+    let mut command = command(bench.dir.path());
+    command
+        .env("TASKER_DATABASE_URL", bench.database.url())
+        .env("TASKER_DATA_DIR", bench.dir.path().join("pg"));
+    run(command.args(args), "")
+}
+
+/// The verbs that the program itself lists, down to those that have none below them.
+fn verbs(bench: &Bench, above: &str) -> BTreeSet<String> {
+    let args: Vec<&str> = above.split_whitespace().chain(["--help"]).collect();
+    let help = tasker(bench, &args).expect(0).out;
+    let Some((_, list)) = help.split_once("\nCommands:\n") else { return BTreeSet::from([above.to_owned()]) };
+    let lines = list.lines().take_while(|line| !line.is_empty());
+    // A description that is too long for the line goes on further to the right.
+    let names =
+        lines.filter(|line| !line.starts_with("    ")).filter_map(|line| line.split_whitespace().next());
+    let below = names.filter(|name| *name != "help").map(|name| format!("{above} {name}"));
+    below.flat_map(|verb| verbs(bench, verb.trim())).collect()
+}
+
+#[test]
+fn every_verb_is_driven() {
+    let mut bench = Bench::new();
+    let there = verbs(&bench, "");
+    let driven: BTreeSet<String> =
+        SCRIPT.iter().map(|line| line.0).chain(APART.iter().map(|a| a.0)).map(str::to_owned).collect();
+    let missing: Vec<_> = there.difference(&driven).collect();
+    assert!(missing.is_empty(), "give these verbs a line in SCRIPT: {missing:?}");
+    let gone: Vec<_> = driven.difference(&there).collect();
+    assert!(gone.is_empty(), "these are verbs no more: {gone:?}");
+
+    bench.database = tasker_testkit::TestDatabase::empty();
+    let files = [("p.yaml", PRICES), ("t.yaml", TROUBLE), ("i.json", "{\"items\": [{\"price\": 2}]}")];
+    files
+        .into_iter()
+        .chain([("bad.json", "{\"bad\": true}")])
+        .for_each(|(name, text)| drop(bench.file(name, text)));
+    for (verb, args, code, says) in SCRIPT {
+        let line: Vec<&str> = verb.split_whitespace().chain(args.iter().copied()).collect();
+        let ran = tasker(&bench, &line).expect(*code);
+        assert!(ran.out.contains(says) || ran.err.contains(says), "{line:?}: {ran:?}");
+    }
+}

@@ -1,3 +1,0 @@
-drop table tasker.audit_log, tasker.api_tokens;
-drop function tasker.prune_audit_log(timestamptz, integer);
-drop function tasker.refuse_audit_change();
