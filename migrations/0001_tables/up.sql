@@ -217,7 +217,7 @@ create table tasker.tasks (
   context jsonb not null constraint context_is_object check (jsonb_typeof(context) = 'object'),
   constraint task_finished_iff_terminal check ((finished_at is not null) = (state in ('complete', 'error', 'cancelled', 'resolved_manually'))),
   constraint task_finished_has_no_live_steps check (live_steps = 0 or state in ('pending', 'in_progress'))
-) with (fillfactor = 85);
+) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 create index tasks_named_task on tasker.tasks (named_task_id, task_id);
 create index tasks_open on tasker.tasks (task_id) where state in ('pending', 'in_progress');
 -- What is old enough to be pruned, oldest first.
@@ -310,7 +310,7 @@ create table tasker.workflow_steps (
   constraint error_says_how check (state <> 'error' or (failure_kind is not null and last_failure_at is not null)),
   constraint attempted_iff_attempts check (state <> 'in_progress' or (attempts > 0 and last_attempted_at is not null)),
   constraint results_only_when_done check (results is null or tasker.is_done(state))
-) with (fillfactor = 70);
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 create index workflow_steps_ready on tasker.workflow_steps (queue_id, priority, available_at)
   where available_at is not null and not held and not paused;
 create index workflow_steps_set_aside on tasker.workflow_steps (state) where state in ('cancelled', 'resolved_manually');
