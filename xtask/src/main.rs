@@ -9,6 +9,7 @@ mod crash;
 mod data;
 mod database;
 mod demo;
+mod first_run;
 mod fuzz;
 mod migrate;
 mod orders;
@@ -58,6 +59,8 @@ enum Command {
     },
     /// Tries hostile input on templates, definitions, contexts and requests.
     Fuzz(fuzz::Options),
+    /// Does in a fresh clone what the README shows.
+    FirstRun(first_run::Options),
     /// Checks that the documentation names only what is there.
     Tidy,
     /// Fills a database with tasks of known shapes in known states.
@@ -135,6 +138,7 @@ fn main() -> ExitCode {
         Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),
         Command::OrderService(options) => serve(&options).map(|()| ExitCode::SUCCESS),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::FirstRun(options) => first_run::run(&options),
         Command::Tidy => tidy::run(),
         Command::Data(options) => data::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
