@@ -83,6 +83,9 @@ enum Command {
     /// One worker process of the demo.
     #[command(hide = true)]
     DemoWorker(demo::WorkerProcess),
+    /// One worker process of the engine's benchmark.
+    #[command(hide = true)]
+    BenchWorker(bench::engine::WorkerProcess),
 }
 
 /// Where the orders come from.
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
         Command::BatteryWorker(process) => battery::process::work(process).map(|()| ExitCode::SUCCESS),
         Command::BatterySubmit(process) => battery::process::submit(&process).map(|()| ExitCode::SUCCESS),
         Command::BatteryPrune => battery::process::prune().map(|()| ExitCode::SUCCESS),
+        Command::BenchWorker(process) => bench::engine::work(&process).map(|()| ExitCode::SUCCESS),
         Command::Test(options) => suite::test(&options),
         Command::Ci(options) => suite::ci(&options),
         Command::Migrate(options) => migrate::run(&options).map(|()| ExitCode::SUCCESS),

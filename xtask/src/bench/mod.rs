@@ -4,7 +4,7 @@
 //! docs/benchmarks.md shows the latest figures and says how they were taken.
 
 mod crowd;
-mod engine;
+pub(crate) mod engine;
 mod measure;
 mod plot;
 mod report;
@@ -67,11 +67,15 @@ pub(crate) struct Options {
 enum What {
     /// Measures how many steps a second a worker drives, and how long one task takes.
     Engine(engine::Options),
+    /// Measures what a transaction costs that stays open and keeps dead rows in place.
+    Held(engine::held::Options),
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if let Some(What::Engine(options)) = &options.what {
-        return engine::run(options);
+    match &options.what {
+        Some(What::Engine(options)) => return engine::run(options),
+        Some(What::Held(options)) => return engine::held::run(options),
+        None => {}
     }
     let baseline = options.baseline.as_deref().map(Baseline::read).transpose()?;
     let server = Server::new(options.database_url.clone())?;

@@ -1,0 +1,131 @@
+//! `cargo xtask bench held`: the rate of a loaded worker while a transaction stays open that keeps every dead
+//! row in place, beside the rate without it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use diesel::connection::SimpleConnection;
+use serde_json::json;
+
+use super::{
+    drive::{Running, submit_all},
+    shapes::{NOTHING, linear},
+};
+use crate::{
+    bench::server::{Database, Server, text},
+    runtime,
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How long the transaction stays open.
+    #[arg(long, default_value_t = 180)]
+    seconds: u64,
+    /// How long the rate without it is taken for, before and after.
+    #[arg(long, default_value_t = 30)]
+    clean: u64,
+    /// How many steps the worker runs at once.
+    #[arg(long, default_value_t = 1_000)]
+    in_flight: usize,
+    /// Writes the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<std::path::PathBuf>,
+    /// The server on which a scratch database is made; else a private cluster with full durability.
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+/// How many tasks may wait before the submitter pauses.
+const BACKLOG: usize = 20_000;
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let server = Server::new(options.database_url.clone())?;
+    let conditions = server.conditions()?;
+    let database = Arc::new(server.database("held")?);
+    let runtime = runtime()?;
+    let _context = runtime.enter();
+    let running = Arc::new(Running::start(database.url(), options.in_flight)?);
+    let stop = Arc::new(AtomicBool::new(false));
+    let submitter = submitter(&database, &running, &stop);
+
+    rates("warming up", &running, 10);
+    let before = rates("without", &running, options.clean);
+    let mut holder = database.connect()?;
+    holder.batch_execute("begin isolation level repeatable read; select count(*) from tasker.queues")?;
+    let held = rates("with an open transaction", &running, options.seconds);
+    let dead = text(
+        &mut database.connect()?,
+        "select string_agg(relname || ' ' || n_dead_tup, ', ' order by relname) as text from pg_stat_user_tables
+         where schemaname = 'tasker' and n_dead_tup > 0",
+    )?;
+    holder.batch_execute("rollback")?;
+    let after = rates("after it", &running, options.clean);
+    stop.store(true, Ordering::Relaxed);
+    submitter.join().map_err(|_| anyhow::anyhow!("the submitter panicked"))??;
+
+    // The machine may have grown slower or faster meanwhile: the rate without is the mean of both sides.
+    let clean = f64::midpoint(median(&before), median(&after));
+    let last = &held[held.len().saturating_sub(6)..];
+    let document = json!({
+        "conditions": conditions, "seconds": options.seconds, "clean_steps_per_s": clean,
+        "before": before, "held": held, "after": after,
+        "held_steps_per_s": median(&held), "share": median(&held) / clean, "share_of_the_last_minute": median(last) / clean,
+        "dead_rows": dead,
+    });
+    println!("{}", serde_json::to_string_pretty(&document)?);
+    if let Some(file) = &options.json {
+        std::fs::write(file, serde_json::to_string_pretty(&document)?)
+            .context("The JSON cannot be written")?;
+    }
+    drop(database);
+    Ok(())
+}
+
+fn submitter(
+    database: &Arc<Database>,
+    running: &Arc<Running>,
+    stop: &Arc<AtomicBool>,
+) -> thread::JoinHandle<Result<()>> {
+    let (database, running, stop) = (database.clone(), running.clone(), stop.clone());
+    thread::spawn(move || {
+        let (shape, mut submitted) = (linear(4, NOTHING), 0);
+        while !stop.load(Ordering::Relaxed) {
+            if submitted - running.settled() > BACKLOG {
+                thread::sleep(Duration::from_millis(20));
+                continue;
+            }
+            submit_all(&database, &shape, 1_000)?;
+            submitted += 1_000;
+        }
+        Ok(())
+    })
+}
+
+/// Steps a second of each ten seconds (of the rest, if less).
+fn rates(what: &str, running: &Running, seconds: u64) -> Vec<f64> {
+    let (mut rates, mut left) = (vec![], seconds);
+    while left > 0 {
+        let part = left.min(10);
+        let (before, started) = (running.settled(), Instant::now());
+        thread::sleep(Duration::from_secs(part));
+        let rate = (running.settled() - before) as f64 * 4.0 / started.elapsed().as_secs_f64();
+        eprintln!("{what}: {rate:.0} steps/s");
+        rates.push(rate);
+        left -= part;
+    }
+    rates
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
