@@ -256,6 +256,7 @@ create table tasker.workers (
   started_at timestamptz not null,
   last_seen_at timestamptz not null,
   lease_until timestamptz not null,
+  waiting boolean not null default false,
   ended_at timestamptz,
   reaped_at timestamptz,
   constraint worker_reaped_after_end check (reaped_at is null or ended_at is not null)
@@ -270,6 +271,7 @@ comment on column tasker.workers.lease_ms is 'For how long each renewal holds, i
 comment on column tasker.workers.started_at is 'When it registered.';
 comment on column tasker.workers.last_seen_at is 'When it last renewed.';
 comment on column tasker.workers.lease_until is 'Until when its steps are its own. Once past, it never renews: the process registers anew.';
+comment on column tasker.workers.waiting is 'Whether its last look found nothing: it wants to be woken.';
 comment on column tasker.workers.ended_at is 'When it signed off or its lease was found to have run out.';
 comment on column tasker.workers.reaped_at is 'When the last of its steps had been taken back after its end.';
 
@@ -282,8 +284,8 @@ create table tasker.workflow_steps (
   last_failure_at timestamptz,
   finished_at timestamptz,
   created_at timestamptz not null,
-  named_step_id integer not null references tasker.named_steps,
-  queue_id integer not null references tasker.queues,
+  named_step_id integer not null,
+  queue_id integer not null,
   pending_parents integer not null,
   total_parents integer not null,
   attempts integer not null default 0 constraint attempts_range check (attempts >= 0),
@@ -301,7 +303,6 @@ create table tasker.workflow_steps (
   last_error text,
   results jsonb,
   primary key (task_id, workflow_step_id),
-  unique (task_id, named_step_id),
   constraint pending_parents_range check (pending_parents between 0 and total_parents),
   constraint available_iff_claimable check (
     (available_at is not null) = tasker.is_claimable(state, pending_parents, attempts, retry_limit, retryable, failure_kind)),
@@ -311,7 +312,8 @@ create table tasker.workflow_steps (
   constraint attempted_iff_attempts check (state <> 'in_progress' or (attempts > 0 and last_attempted_at is not null)),
   constraint results_only_when_done check (results is null or tasker.is_done(state))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
-create index workflow_steps_ready on tasker.workflow_steps (queue_id, priority, available_at)
+-- The key ends with the step, so that a claim can read on behind the last one taken, also among equals.
+create index workflow_steps_ready on tasker.workflow_steps (queue_id, priority, available_at, workflow_step_id)
   where available_at is not null and not held and not paused;
 create index workflow_steps_set_aside on tasker.workflow_steps (state) where state in ('cancelled', 'resolved_manually');
 create index workflow_steps_worker on tasker.workflow_steps (worker_id, workflow_step_id) where worker_id is not null;
@@ -350,8 +352,6 @@ create table tasker.workflow_step_edges (
   name text not null default 'provides' constraint edge_name_length check (length(name) between 1 and 128),
   created_at timestamptz not null,
   primary key (task_id, from_step_id, to_step_id),
-  foreign key (task_id, from_step_id) references tasker.workflow_steps,
-  foreign key (task_id, to_step_id) references tasker.workflow_steps,
   constraint edge_not_self check (from_step_id <> to_step_id)
 );
 create index workflow_step_edges_to on tasker.workflow_step_edges (task_id, to_step_id);
@@ -378,7 +378,6 @@ create table tasker.workflow_step_transitions (
   actor text,
   reason text,
   primary key (task_id, workflow_step_id, seq),
-  foreign key (task_id, workflow_step_id) references tasker.workflow_steps,
   constraint step_transition_legal check (tasker.step_transition_is_legal(from_state, to_state)),
   constraint step_operation_has_actor check (
     actor is not null or to_state in ('in_progress', 'complete', 'error') or (from_state = 'in_progress' and to_state = 'pending')),

@@ -234,88 +234,49 @@ comment on function tasker.cancel_tasks(bigint[], text, text, timestamptz) is 'C
 --   p_now        the instant; NULL reads the database's clock
 -- Returns one row a step in the order of claiming, with all that a handler needs: the task's context and
 -- the results of the parents by name.
--- Locks: the worker (key share: a renewal may pass, an expiry may not), steps without waiting, tasks that
--- this claim starts by id.
--- Shape: heads of all queues and priorities are peeked with one bounded probe each, so that neither the
--- number of tasks nor rows that are due later, held or paused cost anything; then each queue is read in
--- index order. One statement over all queues would sort the backlog.
+-- Locks: as tasker.expire_leases; then the worker (key share), steps without waiting, tasks that this claim
+-- starts by id.
 create or replace function tasker.claim_steps(p_worker_id bigint, p_limit integer, p_now timestamptz default null)
 returns table (
   task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
-declare
-  v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_worker tasker.workers; v_queues integer[]; v_head record;
-  v_tasks bigint[] := '{}'; v_steps bigint[] := '{}'; v_states text[] := '{}';
-  v_more_tasks bigint[]; v_more_steps bigint[]; v_more_states text[];
+declare v_queues integer[]; v_tasks bigint[]; v_steps bigint[];
 begin
   perform tasker.expire_leases(100, p_now);
-
-  select * into v_worker from tasker.workers w
-  where w.worker_id = p_worker_id and w.ended_at is null and w.lease_until > v_now for key share;
-  if not found then return; end if;
-  v_queues := array(
-    select q.queue_id from tasker.queues q join tasker.task_namespaces n on n.task_namespace_id = q.task_namespace_id
-    where q.paused_at is null and q.handler = any (v_worker.handlers)
-      and (v_worker.namespaces is null or n.name = any (v_worker.namespaces)));
-
-  for v_head in
-    select q.queue_id, p.priority, h.available_at
-    from unnest(v_queues) q (queue_id) cross join generate_series(1, 5) p (priority)
-    cross join lateral (
-      select s.available_at from tasker.workflow_steps s
-      where s.queue_id = q.queue_id and s.priority = p.priority::smallint
-        and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
-      order by s.available_at limit 1) h
-    order by p.priority, h.available_at
-  loop
-    with k as (
-      select s.task_id, s.workflow_step_id, s.state::text as state from tasker.workflow_steps s
-      where s.queue_id = v_head.queue_id and s.priority = v_head.priority::smallint
-        and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
-      order by s.available_at limit p_limit - cardinality(v_steps) for update skip locked)
-    select coalesce(array_agg(k.task_id), '{}'), coalesce(array_agg(k.workflow_step_id), '{}'), coalesce(array_agg(k.state), '{}')
-    into v_more_tasks, v_more_steps, v_more_states from k;
-    v_tasks := v_tasks || v_more_tasks;
-    v_steps := v_steps || v_more_steps;
-    v_states := v_states || v_more_states;
-    exit when cardinality(v_steps) >= p_limit;
-  end loop;
-  if cardinality(v_steps) = 0 then return; end if;
-  v_now := greatest(v_now, coalesce(p_now, clock_timestamp()));
-
-  return query
-  with k as (select * from unnest(v_tasks, v_steps, v_states) with ordinality k (task_id, step_id, state, place)),
-  u as (
-    update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
-      available_at = null, worker_id = p_worker_id, last_attempted_at = v_now, backoff_request_seconds = null
-    from k where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = k.state
-    returning s.task_id, s.workflow_step_id, s.named_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.state, k.place),
-  l as (
-    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
-    select u.task_id, u.workflow_step_id, p_worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'in_progress' from u)
-  select u.task_id, u.workflow_step_id, u.seq, u.attempts, u.generation, t.definition_id, n.name, t.context,
-    coalesce((
-      select jsonb_object_agg(pn.name, p.results) from tasker.workflow_step_edges e
-      join tasker.workflow_steps p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
-      join tasker.named_steps pn on pn.named_step_id = p.named_step_id
-      where e.task_id = u.task_id and e.to_step_id = u.workflow_step_id), '{}'::jsonb),
-    v_now
-  from u join tasker.tasks t on t.task_id = u.task_id join tasker.named_steps n on n.named_step_id = u.named_step_id
-  order by u.place;
-
-  with k as materialized (
-    select t.task_id from tasker.tasks t where t.task_id = any (v_tasks) and t.state = 'pending' order by t.task_id for update),
-  u as (
-    update tasker.tasks t set state = 'in_progress', seq = t.seq + 1 from k where t.task_id = k.task_id and t.state = 'pending'
-    returning t.task_id, t.seq)
-  insert into tasker.task_transitions (task_id, at, seq, from_state, to_state)
-  select u.task_id, v_now, u.seq, 'pending', 'in_progress' from u;
+  v_queues := tasker.served_queues(p_worker_id, p_now);
+  if v_queues is null then return; end if;
+  select array_agg(k.task_id), array_agg(k.workflow_step_id) into v_tasks, v_steps
+  from tasker.take_steps(p_worker_id, v_queues, p_limit, '{}', '{}', '{}', '{}', p_now) k;
+  return query select * from tasker.claimed_steps(v_tasks, v_steps);
 end $$;
 comment on function tasker.claim_steps(bigint, integer, timestamptz) is
   'Claims the next steps for a worker, with all that their handlers need; takes back steps of dead workers first.';
+
+-- What handlers need of steps that have just been claimed: the task's context and the results of the
+-- parents by name. Internal to tasker.claim_steps and tasker.exchange_steps.
+-- Returns one row a step, in the order of the arguments.
+create or replace function tasker.claimed_steps(p_task_ids bigint[], p_step_ids bigint[])
+returns table (
+  task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
+  step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
+language plpgsql stable rows 100 set plan_cache_mode = force_generic_plan as $$
+begin
+  return query
+  select s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, t.definition_id, n.name, t.context,
+    case when s.total_parents = 0 then '{}'::jsonb else coalesce((
+      select jsonb_object_agg(pn.name, p.results) from tasker.workflow_step_edges e
+      join tasker.workflow_steps p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
+      join tasker.named_steps pn on pn.named_step_id = p.named_step_id
+      where e.task_id = s.task_id and e.to_step_id = s.workflow_step_id), '{}'::jsonb) end,
+    s.last_attempted_at
+  from unnest(p_task_ids, p_step_ids) with ordinality k (task_id, step_id, place)
+  join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id
+  join tasker.tasks t on t.task_id = s.task_id join tasker.named_steps n on n.named_step_id = s.named_step_id
+  order by k.place;
+end $$;
+comment on function tasker.claimed_steps(bigint[], bigint[]) is 'What handlers need of claimed steps; internal to the claims.';
 
 -- Reports attempts that succeeded: writes results and transitions, releases the children, settles the
 -- tasks. One round trip, one transaction, any number of steps.
@@ -329,47 +290,9 @@ comment on function tasker.claim_steps(bigint, integer, timestamptz) is
 create or replace function tasker.complete_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[], p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
-#variable_conflict use_column
-declare
-  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[];
-  v_ready_tasks bigint[]; v_ready_steps bigint[]; v_live_tasks bigint[]; v_adjust bigint[]; v_deltas integer[];
+language plpgsql as $$
 begin
-  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
-  k as materialized (
-    select s.task_id, s.workflow_step_id, s.worker_id
-    from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
-    where s.state = 'in_progress' and s.seq = i.token order by s.workflow_step_id for update of s)
-  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.worker_id) into v_tasks, v_steps, v_workers from k;
-  if v_tasks is null then return; end if;
-  v_now := coalesce(p_now, clock_timestamp());
-
-  with k as (select * from unnest(v_tasks, v_steps, v_workers) k (task_id, step_id, worker_id)),
-  i as (select * from unnest(p_task_ids, p_step_ids, p_tokens, p_results) i (task_id, step_id, token, result)),
-  u as (
-    update tasker.workflow_steps s set state = 'complete', seq = s.seq + 1, worker_id = null, finished_at = v_now,
-      results = i.result, failure_kind = null, last_error = null
-    from k join i using (task_id, step_id) where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = 'in_progress' and s.seq = i.token
-    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.worker_id),
-  l as (
-    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
-    select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, 'in_progress', 'complete' from u)
-  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_tasks, v_steps from u;
-
-  select array_agg(c.task_id), array_agg(c.workflow_step_id), array_agg(c.task_id) filter (where not c.held)
-  into v_ready_tasks, v_ready_steps, v_live_tasks from tasker.release_children(v_tasks, v_steps, v_now) c;
-
-  -- Along a chain one step ends and one becomes available: nothing to write, no task row to lock.
-  select array_agg(d.task_id), array_agg(d.delta) into v_adjust, v_deltas from (
-    select x.task_id, sum(x.delta)::integer as delta
-    from (select unnest(v_tasks), -1 union all select unnest(v_live_tasks), 1) x (task_id, delta) group by 1) d
-  where d.delta <> 0;
-
-  return query select 'completed', d.task_id, d.step_id from unnest(v_tasks, v_steps) d (task_id, step_id);
-  return query select 'ready', c.task_id, c.step_id from unnest(v_ready_tasks, v_ready_steps) c (task_id, step_id);
-  if v_adjust is not null then
-    return query select a.state, a.task_id, null::bigint from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
-  end if;
+  return query select * from tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now);
 end $$;
 comment on function tasker.complete_steps(bigint[], bigint[], integer[], jsonb[], timestamptz) is
   'Reports attempts that succeeded: results, transitions, release of the children, settling of the tasks.';
@@ -405,6 +328,81 @@ begin
   return found;
 end $$;
 comment on function tasker.end_worker(bigint, timestamptz) is 'Signs an incarnation of a worker off.';
+
+-- One turn of a worker in one round trip and one commit: reports attempts that succeeded, goes on with the
+-- children that became available, and claims further steps up to the limit. What it goes on with is what a
+-- claim could take now, and never passes over waiting work of a higher priority.
+--   p_worker_id  the incarnation; one that has ended or whose lease ran out reports but claims nothing
+--   p_limit      the most steps to take
+--   p_expire     whether to take back steps of dead workers; only together with empty reports, because
+--                that locks tasks before steps
+--   p_task_ids, p_step_ids, p_tokens, p_results  the reports, as tasker.complete_steps
+--   p_after_*    where to read on, as tasker.take_steps
+--   p_now        the instant; NULL reads the database's clock
+-- Returns rows by kind:
+--   completed, ready, complete, error  as tasker.complete_steps
+--   claimed   a step with all that its handler needs: token, attempt, … claimed_at
+--   head      the last key taken from a queue (task_id) and priority (token): claimed_at, workflow_step_id
+--   idle      nothing was claimed: token milliseconds until something becomes claimable or a lease runs
+--             out, NULL if nothing does. The worker is marked as waiting and is woken by tasker.wake_workers
+-- Locks: workers, the reported steps by id, their children by id, their tasks by id; then further steps
+-- without waiting and the tasks that the claim starts by id. Two turns that start and settle the same tasks
+-- within one moment may deadlock; that is transient.
+create or replace function tasker.exchange_steps(
+  p_worker_id bigint, p_limit integer, p_expire boolean, p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[],
+  p_after_queues integer[], p_after_priorities integer[], p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz default null)
+returns table (
+  kind text, task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
+  step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_queues integer[]; v_first integer := 5; v_kinds text[]; v_tasks bigint[]; v_steps bigint[]; v_now timestamptz; v_due timestamptz;
+  v_taken_tasks bigint[] := '{}'; v_taken_steps bigint[] := '{}'; v_ats timestamptz[]; v_from integer[]; v_priorities integer[];
+begin
+  if p_expire and cardinality(p_task_ids) = 0 then perform tasker.expire_leases(100, p_now); end if;
+  if p_limit > 0 then v_queues := tasker.served_queues(p_worker_id, p_now); end if;
+
+  if cardinality(p_task_ids) > 0 then
+    if v_queues is not null then
+      v_first := coalesce(tasker.first_priority(v_queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
+    end if;
+    select array_agg(f.kind), array_agg(f.task_id), array_agg(f.workflow_step_id) into v_kinds, v_tasks, v_steps
+    from tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now,
+      case when v_queues is not null then p_worker_id end, v_queues, v_first, p_limit) f;
+    return query select f.kind, f.task_id, f.step_id, null::integer, null::integer, null::integer, null::bigint, null::text, null::jsonb, null::jsonb, null::timestamptz
+      from unnest(v_kinds, v_tasks, v_steps) f (kind, task_id, step_id) where f.kind <> 'taken';
+    select coalesce(array_agg(f.task_id), '{}'), coalesce(array_agg(f.step_id), '{}') into v_taken_tasks, v_taken_steps
+      from unnest(v_kinds, v_tasks, v_steps) f (kind, task_id, step_id) where f.kind = 'taken';
+  end if;
+  if v_queues is null then return; end if;
+
+  if cardinality(v_taken_steps) < p_limit then
+    select coalesce(array_agg(k.task_id), '{}'), coalesce(array_agg(k.workflow_step_id), '{}'), array_agg(k.queue_id), array_agg(k.priority), array_agg(k.available_at)
+    into v_tasks, v_steps, v_from, v_priorities, v_ats
+    from tasker.take_steps(p_worker_id, v_queues, p_limit - cardinality(v_taken_steps), p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now) k;
+    return query
+    select distinct on (h.queue_id, h.priority) 'head', h.queue_id::bigint, h.step_id, h.priority, null::integer, null::integer, null::bigint, null::text, null::jsonb, null::jsonb, h.at
+    from unnest(v_from, v_priorities, v_ats, v_steps) h (queue_id, priority, at, step_id) order by h.queue_id, h.priority, h.at desc, h.step_id desc;
+    v_taken_tasks := v_taken_tasks || v_tasks;
+    v_taken_steps := v_taken_steps || v_steps;
+  end if;
+  if cardinality(v_taken_steps) > 0 then
+    update tasker.workers w set waiting = false where w.worker_id = p_worker_id and w.waiting;
+    return query select 'claimed', c.* from tasker.claimed_steps(v_taken_tasks, v_taken_steps) c;
+  else
+    update tasker.workers w set waiting = true where w.worker_id = p_worker_id and not w.waiting;
+    v_now := coalesce(p_now, clock_timestamp());
+    v_due := least(
+      tasker.next_due_after(v_queues, v_now),
+      (select min(w.lease_until) from tasker.workers w where w.reaped_at is null and w.worker_id <> p_worker_id));
+    return query select 'idle', null::bigint, null::bigint,
+      case when v_due is not null then least(greatest(ceil(extract(epoch from v_due - v_now) * 1000), 0), 2147483647)::integer end,
+      null::integer, null::integer, null::bigint, null::text, null::jsonb, null::jsonb, null::timestamptz;
+  end if;
+end $$;
+comment on function tasker.exchange_steps(bigint, integer, boolean, bigint[], bigint[], integer[], jsonb[], integer[], integer[], timestamptz[], bigint[], timestamptz) is
+  'One turn of a worker: reports what succeeded, goes on with the children, claims more.';
 
 -- Runs the statement of an `sql` step that returns no rows, with its input as $1 (jsonb).
 -- Returns the number of rows affected. Runs with the caller's rights and search_path.
@@ -662,9 +660,99 @@ begin
   if v_adjust is not null then
     return query select a.state, a.task_id, null::bigint from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
   end if;
+  -- Also for a later retry: who waits has to know when it is due.
+  if 'retry' = any (v_outcomes) then perform tasker.wake_workers(); end if;
 end $$;
 comment on function tasker.fail_steps(bigint[], bigint[], integer[], text[], bigint[], text[], timestamptz) is
   'Reports attempts that failed: kind, message, the instant of the next attempt, holds, settling of the tasks.';
+
+-- Writes the results of attempts that succeeded, releases the children and settles the tasks. Internal to
+-- tasker.complete_steps and tasker.exchange_steps.
+--   p_task_ids, p_step_ids, p_tokens, p_results  one entry a report; the token is the seq of the claim
+--   p_now  the instant; NULL reads the database's clock under the steps' locks
+--   p_worker_id, p_queues, p_priority, p_limit  who goes on with the children, as tasker.release_children
+-- Returns what changed, in rows of (kind, task_id, workflow_step_id):
+--   completed  the report was accepted
+--   ready      a child that became available
+--   taken      a child that the worker goes on with: in progress, its token is its seq
+--   complete, error  a task that settled; workflow_step_id is NULL
+-- Locks: the reported steps by id, their children by id, their tasks by id.
+create or replace function tasker.finish_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[], p_now timestamptz default null,
+  p_worker_id bigint default null, p_queues integer[] default null, p_priority integer default 5, p_limit integer default 0)
+returns table (kind text, task_id bigint, workflow_step_id bigint)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_kinds text[];
+  v_ready_tasks bigint[]; v_ready_steps bigint[]; v_live_tasks bigint[]; v_adjust bigint[]; v_deltas integer[];
+begin
+  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
+  k as materialized (
+    select s.task_id, s.workflow_step_id, s.worker_id
+    from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+    where s.state = 'in_progress' and s.seq = i.token order by s.workflow_step_id for update of s)
+  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.worker_id) into v_tasks, v_steps, v_workers from k;
+  if v_tasks is null then return; end if;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with k as (select * from unnest(v_tasks, v_steps, v_workers) k (task_id, step_id, worker_id)),
+  i as (select * from unnest(p_task_ids, p_step_ids, p_tokens, p_results) i (task_id, step_id, token, result)),
+  u as (
+    update tasker.workflow_steps s set state = 'complete', seq = s.seq + 1, worker_id = null, finished_at = v_now,
+      results = i.result, failure_kind = null, last_error = null
+    from k join i using (task_id, step_id) where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = 'in_progress' and s.seq = i.token
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.worker_id),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+    select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, 'in_progress', 'complete' from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_tasks, v_steps from u;
+
+  select array_agg(c.task_id), array_agg(c.workflow_step_id), array_agg(case when c.taken then 'taken' else 'ready' end),
+         array_agg(c.task_id) filter (where not c.held)
+  into v_ready_tasks, v_ready_steps, v_kinds, v_live_tasks
+  from tasker.release_children(v_tasks, v_steps, v_now, p_worker_id, p_queues, p_priority, p_limit, p_now) c;
+
+  -- Along a chain one step ends and one becomes available: nothing to write, no task row to lock.
+  select array_agg(d.task_id), array_agg(d.delta) into v_adjust, v_deltas from (
+    select x.task_id, sum(x.delta)::integer as delta
+    from (select unnest(v_tasks), -1 union all select unnest(v_live_tasks), 1) x (task_id, delta) group by 1) d
+  where d.delta <> 0;
+
+  return query select 'completed', d.task_id, d.step_id from unnest(v_tasks, v_steps) d (task_id, step_id);
+  return query select c.kind, c.task_id, c.step_id from unnest(v_kinds, v_ready_tasks, v_ready_steps) c (kind, task_id, step_id);
+  if v_adjust is not null then
+    return query select a.state, a.task_id, null::bigint from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
+  end if;
+  if 'ready' = any (v_kinds) then perform tasker.wake_workers(); end if;
+end $$;
+comment on function tasker.finish_steps(bigint[], bigint[], integer[], jsonb[], timestamptz, bigint, integer[], integer, integer) is
+  'Writes results, releases the children, settles the tasks; internal to the commands.';
+
+-- The highest priority (the least number) at which something waits in some queues, NULL if nothing does.
+-- One bounded probe for each queue and priority; internal to tasker.exchange_steps.
+--   p_after_*  where to read on, as tasker.take_steps
+create or replace function tasker.first_priority(
+  p_queues integer[], p_after_queues integer[], p_after_priorities integer[], p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz)
+returns integer language plpgsql set plan_cache_mode = force_generic_plan as $$
+declare v_now timestamptz := coalesce(p_now, clock_timestamp());
+begin
+  return (
+    select p.priority from generate_series(1, 5) p (priority)
+    where exists (
+      select from unnest(p_queues) q (queue_id)
+      left join unnest(p_after_queues, p_after_priorities, p_after_at, p_after_ids) a (queue_id, priority, at, id)
+        on a.queue_id = q.queue_id and a.priority = p.priority
+      cross join lateral (
+        select from tasker.workflow_steps s
+        where s.queue_id = q.queue_id and s.priority = p.priority::smallint
+          and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
+          and (s.available_at, s.workflow_step_id) > (coalesce(a.at, '-infinity'), coalesce(a.id, 0))
+        order by s.available_at, s.workflow_step_id limit 1) h)
+    order by p.priority limit 1);
+end $$;
+comment on function tasker.first_priority(integer[], integer[], integer[], timestamptz[], bigint[], timestamptz) is
+  'The highest priority at which something waits; internal to the claims.';
 
 -- How the tasks that were created in a period have fared up to now, in one row.
 --   p_since  tasks created after it, up to p_now, are looked at; NULL means the hour before p_now
@@ -759,13 +847,13 @@ begin
     order by p.priority, h.available_at, q.queue_id limit p_limit
   loop
     return query
-    select v_place + row_number() over (order by s.available_at, s.task_id, s.workflow_step_id),
+    select v_place + row_number() over (order by s.available_at, s.workflow_step_id),
       s.workflow_step_id, s.task_id, n.name, k.name, v_head.namespace_name, k.version, v_head.handler, s.priority, s.available_at, s.attempts, s.retry_limit
     from (
       select s.task_id, s.workflow_step_id, s.named_step_id, s.priority, s.available_at, s.attempts, s.retry_limit from tasker.workflow_steps s
       where s.queue_id = v_head.queue_id and s.priority = v_head.priority::smallint
         and s.available_at is not null and not s.held and not s.paused and s.available_at <= p_now
-      order by s.available_at limit p_limit - v_place) s
+      order by s.available_at, s.workflow_step_id limit p_limit - v_place) s
     join tasker.named_steps n on n.named_step_id = s.named_step_id
     -- The planner does not know the limit, takes it for a tenth of the backlog and would read all tasks.
     cross join lateral (
@@ -1174,6 +1262,21 @@ returns setof bigint language sql stable as $$
 $$;
 comment on function tasker.lost_claims(bigint[], bigint[], integer[]) is 'Which of these claims are no longer held.';
 
+-- The earliest instant after p_now at which a step of some queues becomes claimable; NULL if none waits for
+-- time. What is due already is not looked at, so nothing that stands in front costs anything.
+-- One bounded probe for each queue and priority.
+create or replace function tasker.next_due_after(p_queues integer[], p_now timestamptz) returns timestamptz
+language sql stable as $$
+  select min(h.available_at)
+  from unnest(p_queues) q (queue_id) cross join generate_series(1, 5) p (priority)
+  cross join lateral (
+    select s.available_at from tasker.workflow_steps s
+    where s.queue_id = q.queue_id and s.priority = p.priority::smallint
+      and s.available_at is not null and not s.held and not s.paused and s.available_at > p_now
+    order by s.available_at, s.workflow_step_id limit 1) h
+$$;
+comment on function tasker.next_due_after(integer[], timestamptz) is 'The earliest later instant at which a step of some queues becomes claimable.';
+
 -- When the next step becomes claimable for a worker: the earliest available_at over its queues, which may
 -- lie in the past; NULL if nothing waits for time. One bounded probe for each queue and priority.
 create or replace function tasker.next_due_at(p_worker_id bigint) returns timestamptz
@@ -1313,6 +1416,12 @@ create or replace function tasker.register_definition(p_definition jsonb, p_cont
 returns bigint language plpgsql as $$
 declare v_namespace integer; v_named_task integer; v_definition bigint;
 begin
+  select d.definition_id into v_definition
+  from tasker.task_namespaces m join tasker.named_tasks t on t.task_namespace_id = m.task_namespace_id
+  join tasker.task_definitions d on d.named_task_id = t.named_task_id
+  where m.name = p_definition ->> 'namespace' and t.name = p_definition ->> 'name' and t.version = p_definition ->> 'version'
+    and d.content_hash = p_content_hash for key share of d;
+  if found then return v_definition; end if;
   -- Find-or-create is insert-or-nothing and then read: a concurrent creator is waited for.
   insert into tasker.task_namespaces (name) values (p_definition ->> 'namespace') on conflict (name) do nothing;
   select task_namespace_id into v_namespace from tasker.task_namespaces where name = p_definition ->> 'namespace';
@@ -1386,9 +1495,19 @@ comment on function tasker.register_worker(text, text[], text[], integer, timest
 -- whose last parent this was. The decrement is relative and is applied to the row as it is once its lock
 -- is held, so two parents that end at once are both counted.
 --   p_task_ids, p_step_ids  steps that have just become complete or resolved_manually
--- Returns one row for each child that became available: task, step, and whether fail-fast holds it.
-create or replace function tasker.release_children(p_task_ids bigint[], p_step_ids bigint[], p_now timestamptz)
-returns table (task_id bigint, workflow_step_id bigint, held boolean)
+--   p_now        from when the children are available
+--   p_worker_id  the worker that goes on with them at once, as a claim of it would; NULL for nobody
+--   p_queues     the queues that it serves
+--   p_priority   the lowest priority that it may go on with: nothing that waits stands above it
+--   p_limit      the most children that it goes on with
+--   p_clock      the instant that the log of those gets; NULL reads the database's clock under the lock
+-- Returns one row for each child that became available or was gone on with (taken): task, step, whether
+-- fail-fast holds it.
+-- Locks: the children by id.
+create or replace function tasker.release_children(
+  p_task_ids bigint[], p_step_ids bigint[], p_now timestamptz, p_worker_id bigint default null, p_queues integer[] default null,
+  p_priority integer default 5, p_limit integer default 0, p_clock timestamptz default null)
+returns table (task_id bigint, workflow_step_id bigint, held boolean, taken boolean)
 language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
@@ -1398,19 +1517,33 @@ begin
     from unnest(p_task_ids, p_step_ids) p (task_id, step_id)
     join tasker.workflow_step_edges e on e.task_id = p.task_id and e.from_step_id = p.step_id group by 1, 2),
   k as materialized (
-    select s.task_id, s.workflow_step_id, d.n
+    select s.task_id, s.workflow_step_id, s.state::text as state, d.n, s.held or s.paused as kept, s.queue_id, s.priority,
+      tasker.is_claimable(s.state, s.pending_parents - d.n, s.attempts, s.retry_limit, s.retryable, s.failure_kind) as claimable
     from d join tasker.workflow_steps s on s.task_id = d.task_id and s.workflow_step_id = d.to_step_id
     order by s.workflow_step_id for update of s),
+  g as (
+    select k.*, coalesce(p_clock, clock_timestamp()) as at,
+      coalesce(k.claimable and not k.kept and k.priority <= p_priority and k.queue_id = any (p_queues), false) as eligible from k),
+  c as (
+    select g.*, g.eligible and row_number() over (partition by g.eligible order by g.priority, g.workflow_step_id) <= p_limit as taken from g),
   u as (
     update tasker.workflow_steps s set
-      pending_parents = s.pending_parents - k.n,
-      available_at = case when tasker.is_claimable(s.state, s.pending_parents - k.n, s.attempts, s.retry_limit, s.retryable, s.failure_kind) then p_now end
-    from k where s.task_id = k.task_id and s.workflow_step_id = k.workflow_step_id
-    returning s.task_id, s.workflow_step_id, s.held, s.available_at)
-  select u.task_id, u.workflow_step_id, u.held from u where u.available_at is not null;
+      pending_parents = s.pending_parents - c.n,
+      available_at = case when c.claimable and not c.taken then p_now end,
+      state = case when c.taken then 'in_progress' else s.state end,
+      worker_id = case when c.taken then p_worker_id else s.worker_id end,
+      attempts = s.attempts + c.taken::integer, seq = s.seq + c.taken::integer,
+      last_attempted_at = case when c.taken then c.at else s.last_attempted_at end,
+      backoff_request_seconds = case when not c.taken then s.backoff_request_seconds end
+    from c where s.task_id = c.task_id and s.workflow_step_id = c.workflow_step_id
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, s.held, s.available_at, c.taken, c.at, c.state),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+    select u.task_id, u.workflow_step_id, p_worker_id, u.at, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'in_progress' from u where u.taken)
+  select u.task_id, u.workflow_step_id, u.held, u.taken from u where u.available_at is not null or u.taken;
 end $$;
-comment on function tasker.release_children(bigint[], bigint[], timestamptz) is
-  'Counts done parents off their children and makes available those with none left; internal to the commands.';
+comment on function tasker.release_children(bigint[], bigint[], timestamptz, bigint, integer[], integer, integer, timestamptz) is
+  'Counts done parents off their children and makes available those with none left, or goes on with them; internal to the commands.';
 
 -- Gives claimed steps back unrun: they are pending again at once and get their attempt back.
 --   p_task_ids, p_step_ids, p_tokens  one entry a claim; the token is the seq of the claim
@@ -1450,6 +1583,7 @@ begin
     return query select a.state, a.task_id, null::bigint
       from tasker.adjust_tasks(v_dead, array_fill(-1, array[cardinality(v_dead)]), p_now) a;
   end if;
+  perform tasker.wake_workers();
 end $$;
 comment on function tasker.release_steps(bigint[], bigint[], integer[], text, timestamptz) is
   'Gives claimed steps back unrun, with their attempt.';
@@ -1465,6 +1599,32 @@ returns timestamptz language sql volatile as $$
   returning w.lease_until
 $$;
 comment on function tasker.renew_lease(bigint, timestamptz) is 'Renews the lease of an incarnation; NULL if it is over.';
+
+-- Renews the lease of an incarnation and compares notes with it in the same round trip: which of the claims
+-- that it knows of it no longer holds, and which others it holds without knowing, because an answer was lost.
+--   p_task_ids, p_step_ids, p_tokens  the claims that the worker knows of
+-- Returns rows of (kind, task_id, workflow_step_id, token): renewed (once, the rest NULL) unless the lease
+-- ran out or the worker ended; lost, with the token that was asked about; other, with the token that is held.
+-- Locks: the worker.
+create or replace function tasker.renew_worker(
+  p_worker_id bigint, p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_now timestamptz default null)
+returns table (kind text, task_id bigint, workflow_step_id bigint, token integer)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+  if tasker.renew_lease(p_worker_id, p_now) is null then return; end if;
+  return query select 'renewed', null::bigint, null::bigint, null::integer;
+  return query
+    select 'lost', i.task_id, i.step_id, i.token from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)
+    left join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+    where s.seq is distinct from i.token;
+  return query
+    select 'other', s.task_id, s.workflow_step_id, s.seq from tasker.workflow_steps s
+    where s.worker_id = p_worker_id and not exists (
+      select from unnest(p_step_ids, p_tokens) i (step_id, token) where i.step_id = s.workflow_step_id and i.token = s.seq);
+end $$;
+comment on function tasker.renew_worker(bigint, bigint[], bigint[], integer[], timestamptz) is
+  'Renews a lease; says which claims are lost and which others the worker holds.';
 
 -- Resolves steps by hand: pending or in error, they count as done, with the result given or none, and
 -- their children are released exactly as by completion. A skip is a resolution whose reason says so. A hold
@@ -1637,6 +1797,24 @@ begin
   order by 1;
 end $$;
 comment on function tasker.retry_tasks(bigint[], text, text, timestamptz) is 'Retries every failed and cancelled step of the tasks.';
+
+-- The queues that a living worker claims from, paused ones left out, under a lock that lets renewals pass
+-- and an expiry not. Internal to the claims.
+-- Returns NULL for a worker that has ended or whose lease ran out.
+-- Locks: the worker (key share).
+create or replace function tasker.served_queues(p_worker_id bigint, p_now timestamptz) returns integer[]
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+declare v_worker tasker.workers;
+begin
+  select * into v_worker from tasker.workers w
+  where w.worker_id = p_worker_id and w.ended_at is null and w.lease_until > coalesce(p_now, clock_timestamp()) for key share;
+  if not found then return null; end if;
+  return array(
+    select q.queue_id from tasker.queues q join tasker.task_namespaces n on n.task_namespace_id = q.task_namespace_id
+    where q.paused_at is null and q.handler = any (v_worker.handlers)
+      and (v_worker.namespaces is null or n.name = any (v_worker.namespaces)));
+end $$;
+comment on function tasker.served_queues(bigint, timestamptz) is 'The queues that a living worker claims from; internal to the claims.';
 
 -- What the control log says about one step up to an instant: the last word on hold and pauses, of the step,
 -- its task and its queue. Internal to tasker.step_situation and tasker.step_situation_at.
@@ -1913,6 +2091,7 @@ begin
       where t.task_id = any (v_ids) and n.name = any (t.bypass_steps) group by t.initiator) g;
   end if;
 
+  if v_live > 0 and cardinality(v_ids) > 0 then perform tasker.wake_workers(); end if;
   -- After the skips, which may have left nothing that keeps the task from its end.
   if v_live = 0 and cardinality(v_ids) > 0 then
     perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);
@@ -1924,6 +2103,87 @@ begin
   join tasker.tasks t on t.identity_hash = r.request ->> 'identity_hash' order by r.place;
 end $$;
 comment on function tasker.submit_tasks(bigint, jsonb, timestamptz) is 'Creates tasks of one definition with all their steps and edges.';
+
+-- Takes the next steps of some queues for a worker: highest priority first, then longest available. Each
+-- becomes in_progress under the worker's lease and costs an attempt; its token is its new seq. Internal to
+-- tasker.claim_steps and tasker.exchange_steps, which hold the worker's row and say which queues.
+--   p_queues       queues to read; paused ones are left out by the caller
+--   p_limit        the most steps to take
+--   p_after_*      one entry a queue and priority: only steps behind this key are read. Rows that were
+--                  claimed but that an old snapshot keeps from being removed stand before it and are not
+--                  passed over again. Empty arrays read from the beginning
+--   p_now          the instant; NULL reads the database's clock
+-- Returns one row a step in the order of claiming, with the key that it was found under.
+-- Locks: steps without waiting, tasks that this claim starts by id.
+-- Shape: heads of all queues and priorities are peeked with one bounded probe each, so that neither the
+-- number of tasks nor rows that are due later, held or paused cost anything; then each queue is read in
+-- index order. One statement over all queues would sort the backlog.
+create or replace function tasker.take_steps(
+  p_worker_id bigint, p_queues integer[], p_limit integer, p_after_queues integer[], p_after_priorities integer[],
+  p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz default null)
+returns table (task_id bigint, workflow_step_id bigint, queue_id integer, priority integer, available_at timestamptz)
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp()); v_head record;
+  v_tasks bigint[] := '{}'; v_steps bigint[] := '{}'; v_states text[] := '{}';
+  v_queues integer[] := '{}'; v_priorities integer[] := '{}'; v_ats timestamptz[] := '{}';
+  v_more_tasks bigint[]; v_more_steps bigint[]; v_more_states text[]; v_more_ats timestamptz[];
+begin
+  for v_head in
+    select q.queue_id, p.priority, h.available_at, coalesce(a.at, '-infinity') as after_at, coalesce(a.id, 0) as after_id
+    from unnest(p_queues) q (queue_id) cross join generate_series(1, 5) p (priority)
+    left join unnest(p_after_queues, p_after_priorities, p_after_at, p_after_ids) a (queue_id, priority, at, id)
+      on a.queue_id = q.queue_id and a.priority = p.priority
+    cross join lateral (
+      select s.available_at from tasker.workflow_steps s
+      where s.queue_id = q.queue_id and s.priority = p.priority::smallint
+        and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
+        and (s.available_at, s.workflow_step_id) > (coalesce(a.at, '-infinity'), coalesce(a.id, 0))
+      order by s.available_at, s.workflow_step_id limit 1) h
+    order by p.priority, h.available_at
+  loop
+    with k as (
+      select s.task_id, s.workflow_step_id, s.state::text as state, s.available_at from tasker.workflow_steps s
+      where s.queue_id = v_head.queue_id and s.priority = v_head.priority::smallint
+        and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
+        and (s.available_at, s.workflow_step_id) > (v_head.after_at, v_head.after_id)
+      order by s.available_at, s.workflow_step_id limit p_limit - cardinality(v_steps) for update skip locked)
+    select coalesce(array_agg(k.task_id), '{}'), coalesce(array_agg(k.workflow_step_id), '{}'), coalesce(array_agg(k.state), '{}'),
+           coalesce(array_agg(k.available_at), '{}')
+    into v_more_tasks, v_more_steps, v_more_states, v_more_ats from k;
+    v_tasks := v_tasks || v_more_tasks;
+    v_steps := v_steps || v_more_steps;
+    v_states := v_states || v_more_states;
+    v_ats := v_ats || v_more_ats;
+    v_queues := v_queues || array_fill(v_head.queue_id, array[cardinality(v_more_steps)]);
+    v_priorities := v_priorities || array_fill(v_head.priority, array[cardinality(v_more_steps)]);
+    exit when cardinality(v_steps) >= p_limit;
+  end loop;
+  if cardinality(v_steps) = 0 then return; end if;
+  v_now := greatest(v_now, coalesce(p_now, clock_timestamp()));
+
+  with k as (select * from unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state)),
+  u as (
+    update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
+      available_at = null, worker_id = p_worker_id, last_attempted_at = v_now, backoff_request_seconds = null
+    from k where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = k.state
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.state)
+  insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+  select u.task_id, u.workflow_step_id, p_worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'in_progress' from u;
+
+  with k as materialized (
+    select t.task_id from tasker.tasks t where t.task_id = any (v_tasks) and t.state = 'pending' order by t.task_id for update),
+  u as (
+    update tasker.tasks t set state = 'in_progress', seq = t.seq + 1 from k where t.task_id = k.task_id and t.state = 'pending'
+    returning t.task_id, t.seq)
+  insert into tasker.task_transitions (task_id, at, seq, from_state, to_state)
+  select u.task_id, v_now, u.seq, 'pending', 'in_progress' from u;
+
+  return query select * from unnest(v_tasks, v_steps, v_queues, v_priorities, v_ats);
+end $$;
+comment on function tasker.take_steps(bigint, integer[], integer, integer[], integer[], timestamptz[], bigint[], timestamptz) is
+  'Takes the next steps of some queues for a worker; internal to the claims.';
 
 -- Where every task there is stands, for callers that filter it by task or status: the one text of how steps are
 -- counted and what follows. Inlined, so the filter reaches the tables; it has no order of its own.
@@ -1969,3 +2229,13 @@ language sql stable parallel safe rows 1000 as $$
       group by t.task_id, t.named_task_id, t.state) a) c
 $$;
 comment on function tasker.task_execution_contexts_at(timestamptz) is 'Where every task stands, to be filtered; internal to the read functions.';
+
+-- Tells workers that wait for work to look again, by a notification on the channel `tasker` that arrives
+-- when the caller's transaction commits. A hint only: whoever misses it looks at its next poll. While no
+-- worker waits nothing is sent, because transactions that notify commit one after the other.
+create or replace function tasker.wake_workers() returns void
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+begin
+  perform pg_notify('tasker', '') where exists (select from tasker.workers w where w.waiting and w.ended_at is null);
+end $$;
+comment on function tasker.wake_workers() is 'Tells workers that wait for work to look again; a hint only.';

@@ -29,6 +29,22 @@ counted_task as (select task_id, count(*) as n, max(seq) as last from tasker.tas
 select 'state is the last logged' as invariant, s.task_id, s.workflow_step_id, format('%s, log says %s', s.state, t.state) as detail
 from tasker.workflow_steps s join truth t using (task_id, workflow_step_id) where s.state <> t.state
 union all
+-- What foreign keys would say; the rows are written by one statement from rows that hold the keys.
+select 'a step names a step and a queue', s.task_id, s.workflow_step_id, format('named step %s, queue %s', s.named_step_id, s.queue_id)
+from tasker.workflow_steps s left join tasker.named_steps n using (named_step_id) left join tasker.queues q on q.queue_id = s.queue_id
+where n.named_step_id is null or q.queue_id is null
+union all
+select 'a task has each step once', s.task_id, min(s.workflow_step_id), format('named step %s, %s times', s.named_step_id, count(*))
+from tasker.workflow_steps s group by s.task_id, s.named_step_id having count(*) > 1
+union all
+select 'an edge joins two steps', e.task_id, e.to_step_id, format('%s to %s', e.from_step_id, e.to_step_id)
+from tasker.workflow_step_edges e left join tasker.workflow_steps p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
+left join tasker.workflow_steps c on c.task_id = e.task_id and c.workflow_step_id = e.to_step_id
+where p.task_id is null or c.task_id is null
+union all
+select 'a transition is one of a step', t.task_id, t.workflow_step_id, format('transition %s', t.seq)
+from tasker.workflow_step_transitions t left join tasker.workflow_steps s using (task_id, workflow_step_id) where s.task_id is null
+union all
 select 'a task has the steps of its definition', k.task_id, null, format('%s of %s', count(s.workflow_step_id), (
   select count(*) from tasker.definition_steps d where d.definition_id = k.definition_id))
 from tasker.tasks k left join tasker.workflow_steps s using (task_id) group by k.task_id, k.definition_id

@@ -61,6 +61,8 @@ begin
   if v_adjust is not null then
     return query select a.state, a.task_id, null::bigint from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
   end if;
+  -- Also for a later retry: who waits has to know when it is due.
+  if 'retry' = any (v_outcomes) then perform tasker.wake_workers(); end if;
 end $$;
 comment on function tasker.fail_steps(bigint[], bigint[], integer[], text[], bigint[], text[], timestamptz) is
   'Reports attempts that failed: kind, message, the instant of the next attempt, holds, settling of the tasks.';

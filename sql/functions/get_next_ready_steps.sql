@@ -35,13 +35,13 @@ begin
     order by p.priority, h.available_at, q.queue_id limit p_limit
   loop
     return query
-    select v_place + row_number() over (order by s.available_at, s.task_id, s.workflow_step_id),
+    select v_place + row_number() over (order by s.available_at, s.workflow_step_id),
       s.workflow_step_id, s.task_id, n.name, k.name, v_head.namespace_name, k.version, v_head.handler, s.priority, s.available_at, s.attempts, s.retry_limit
     from (
       select s.task_id, s.workflow_step_id, s.named_step_id, s.priority, s.available_at, s.attempts, s.retry_limit from tasker.workflow_steps s
       where s.queue_id = v_head.queue_id and s.priority = v_head.priority::smallint
         and s.available_at is not null and not s.held and not s.paused and s.available_at <= p_now
-      order by s.available_at limit p_limit - v_place) s
+      order by s.available_at, s.workflow_step_id limit p_limit - v_place) s
     join tasker.named_steps n on n.named_step_id = s.named_step_id
     -- The planner does not know the limit, takes it for a tenth of the backlog and would read all tasks.
     cross join lateral (

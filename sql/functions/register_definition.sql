@@ -9,6 +9,12 @@ create or replace function tasker.register_definition(p_definition jsonb, p_cont
 returns bigint language plpgsql as $$
 declare v_namespace integer; v_named_task integer; v_definition bigint;
 begin
+  select d.definition_id into v_definition
+  from tasker.task_namespaces m join tasker.named_tasks t on t.task_namespace_id = m.task_namespace_id
+  join tasker.task_definitions d on d.named_task_id = t.named_task_id
+  where m.name = p_definition ->> 'namespace' and t.name = p_definition ->> 'name' and t.version = p_definition ->> 'version'
+    and d.content_hash = p_content_hash for key share of d;
+  if found then return v_definition; end if;
   -- Find-or-create is insert-or-nothing and then read: a concurrent creator is waited for.
   insert into tasker.task_namespaces (name) values (p_definition ->> 'namespace') on conflict (name) do nothing;
   select task_namespace_id into v_namespace from tasker.task_namespaces where name = p_definition ->> 'namespace';

@@ -36,6 +36,7 @@ begin
     return query select a.state, a.task_id, null::bigint
       from tasker.adjust_tasks(v_dead, array_fill(-1, array[cardinality(v_dead)]), p_now) a;
   end if;
+  perform tasker.wake_workers();
 end $$;
 comment on function tasker.release_steps(bigint[], bigint[], integer[], text, timestamptz) is
   'Gives claimed steps back unrun, with their attempt.';

@@ -71,6 +71,7 @@ begin
       where t.task_id = any (v_ids) and n.name = any (t.bypass_steps) group by t.initiator) g;
   end if;
 
+  if v_live > 0 and cardinality(v_ids) > 0 then perform tasker.wake_workers(); end if;
   -- After the skips, which may have left nothing that keeps the task from its end.
   if v_live = 0 and cardinality(v_ids) > 0 then
     perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);

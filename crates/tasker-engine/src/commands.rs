@@ -10,9 +10,12 @@ use serde::Serialize;
 use serde_json::Value;
 use tasker_model::{DefinitionId, FailureKind, StepId, TaskId, TaskState, WorkerId};
 
-use crate::functions::{
-    ancestor_results, cancel_tasks, claim_steps, complete_steps, fail_steps, register_worker, release_steps,
-    resolve_steps, retry_steps, retry_tasks, submit_tasks,
+use crate::{
+    functions::{
+        ancestor_results, cancel_tasks, claim_steps, complete_steps, exchange_steps, fail_steps,
+        register_worker, release_steps, renew_worker, resolve_steps, retry_steps, retry_tasks, submit_tasks,
+    },
+    report::Report,
 };
 
 /// What names one claim: the step and its fencing token.
@@ -145,6 +148,161 @@ pub fn complete(
     complete_steps(tasks, steps, tokens, results, now).load(conn).map(Changes::from_rows)
 }
 
+/// Where a claim came to in one queue and priority: the key of the last step that it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The queue.
+    pub queue_id: i32,
+    /// The priority.
+    pub priority: i32,
+    /// Since when the step was available.
+    pub at: DateTime<Utc>,
+    /// The step.
+    pub step_id: i64,
+}
+
+/// What one turn of a worker brought about.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Exchanged {
+    /// What the reports changed.
+    pub changes: Changes,
+    /// The steps that were claimed.
+    pub claimed: Vec<ClaimedStep>,
+    /// Where the claim came to.
+    pub heads: Vec<Head>,
+    /// Where nothing was claimed: milliseconds until something becomes claimable or another worker's lease
+    /// runs out; `None` where nothing does.
+    pub due_in_ms: Option<i32>,
+}
+
+type ExchangeRow = (
+    String,
+    Option<i64>,
+    Option<i64>,
+    Option<i32>,
+    Option<i32>,
+    Option<i32>,
+    Option<i64>,
+    Option<String>,
+    Option<Value>,
+    Option<Value>,
+    Option<DateTime<Utc>>,
+);
+
+/// Reports attempts that succeeded (other reports are not looked at) and claims up to `limit` steps behind
+/// the given heads, in one round trip and one commit; goes on with children before it takes other steps of
+/// their priority. With `expire` and without reports it takes back steps of dead workers first. SQL function
+/// `tasker.exchange_steps`.
+pub fn exchange(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    limit: i32,
+    expire: bool,
+    reports: &[Report],
+    after: &[Head],
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Exchanged> {
+    let completed =
+        || reports.iter().filter_map(|r| if let Report::Completed(c, v) = r { Some((*c, v)) } else { None });
+    let (tasks, steps, tokens) = split(completed().map(|(c, _)| c));
+    let results: Vec<&Value> = completed().map(|(_, v)| v).collect();
+    let queues: Vec<i32> = after.iter().map(|h| h.queue_id).collect();
+    let priorities: Vec<i32> = after.iter().map(|h| h.priority).collect();
+    let ats: Vec<DateTime<Utc>> = after.iter().map(|h| h.at).collect();
+    let ids: Vec<i64> = after.iter().map(|h| h.step_id).collect();
+    let rows: Vec<ExchangeRow> = exchange_steps(
+        worker.0, limit, expire, tasks, steps, tokens, results, queues, priorities, ats, ids, now,
+    )
+    .load(conn)?;
+    let mut exchanged = Exchanged::default();
+    rows.into_iter().for_each(|row| exchanged.take_in(row));
+    Ok(exchanged)
+}
+
+impl Exchanged {
+    fn take_in(&mut self, row: ExchangeRow) {
+        match row {
+            (kind, task, step, token, attempt, generation, definition, name, context, parents, at)
+                if kind == "claimed" =>
+            {
+                self.claimed.extend(claimed(
+                    (task, step, token, attempt, generation, definition),
+                    (name, context, parents, at),
+                ));
+            }
+            (kind, Some(queue), Some(step_id), Some(priority), .., Some(at)) if kind == "head" => {
+                let queue_id = i32::try_from(queue).unwrap_or_default();
+                self.heads.push(Head { queue_id, priority, at, step_id });
+            }
+            (kind, _, _, due_in_ms, ..) if kind == "idle" => self.due_in_ms = due_in_ms,
+            (kind, Some(task), step, ..) => {
+                self.changes.extend(Changes::from_rows(vec![(kind, task, step)]));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn claimed(
+    (task, step, token, attempt, generation, definition): (
+        Option<i64>,
+        Option<i64>,
+        Option<i32>,
+        Option<i32>,
+        Option<i32>,
+        Option<i64>,
+    ),
+    (name, context, parents, at): (Option<String>, Option<Value>, Option<Value>, Option<DateTime<Utc>>),
+) -> Option<ClaimedStep> {
+    Some(ClaimedStep {
+        task_id: TaskId(task?),
+        step_id: StepId(step?),
+        token: token?,
+        attempt: attempt?,
+        generation: generation?,
+        definition_id: DefinitionId(definition?),
+        step_name: name?,
+        context: context?,
+        parent_results: parents?,
+        claimed_at: at?,
+    })
+}
+
+/// What a renewal found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Whether the lease holds; if not, the incarnation is over.
+    pub alive: bool,
+    /// Claims that were asked about and are no longer held.
+    pub lost: Vec<Claim>,
+    /// Claims that the worker holds and did not ask about.
+    pub others: Vec<Claim>,
+}
+
+/// Renews a lease and compares notes about the claims that the worker knows of. SQL function
+/// `tasker.renew_worker`.
+pub fn renew_worker_with(
+    conn: &mut PgConnection,
+    worker: WorkerId,
+    known: &[Claim],
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Renewed> {
+    let (tasks, steps, tokens) = split(known.iter().copied());
+    let rows: Vec<(String, Option<i64>, Option<i64>, Option<i32>)> =
+        renew_worker(worker.0, tasks, steps, tokens, now).load(conn)?;
+    let mut renewed = Renewed::default();
+    for row in rows {
+        match row {
+            (kind, Some(task), Some(step), Some(token)) => {
+                let claim = Claim { task_id: TaskId(task), step_id: StepId(step), token };
+                if kind == "lost" { &mut renewed.lost } else { &mut renewed.others }.push(claim);
+            }
+            _ => renewed.alive = true,
+        }
+    }
+    Ok(renewed)
+}
+
 /// Reports attempts that failed. SQL function `tasker.fail_steps`.
 pub fn fail(
     conn: &mut PgConnection,
@@ -249,6 +407,18 @@ pub fn submit(
     now: Option<DateTime<Utc>>,
 ) -> QueryResult<Vec<(i32, TaskId, bool)>> {
     submit_tasks(definition.0, requests, now).load(conn)
+}
+
+/// Finds or writes a definition and creates tasks of it, in one round trip. SQL functions
+/// `tasker.register_definition` and `tasker.submit_tasks`.
+pub fn register_and_submit(
+    conn: &mut PgConnection,
+    definition: &Value,
+    hash: &str,
+    requests: &Value,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<(i32, TaskId, bool)>> {
+    submit_tasks(crate::functions::register_definition(definition, hash), requests, now).load(conn)
 }
 
 /// What became of one task of an operation.

@@ -101,6 +101,7 @@ impl Default for DbOptions {
 /// A pool and its permits. Cheap to clone; clones share both, and what was complained of.
 #[derive(Clone)]
 pub struct Db {
+    url: Arc<str>,
     pool: r2d2::Pool<Manager>,
     permits: Arc<Semaphore>,
     long: Arc<Semaphore>,
@@ -147,6 +148,7 @@ impl Db {
             });
         let long = size as usize - (MIN_CONNECTIONS as usize - 1);
         Ok(Self {
+            url: url.into(),
             pool,
             permits: Arc::new(Semaphore::new(size as usize)),
             long: Arc::new(Semaphore::new(long)),
@@ -158,6 +160,11 @@ impl Db {
     /// What waits between the tries of one piece of work, `what` being a word such as "claiming".
     pub fn patience(&self, what: &'static str) -> Patience {
         Patience::new(what, self.complaints.clone())
+    }
+
+    /// Where it connects to, with whatever secret the URL holds: not to be shown.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Runs a short unit of work on a blocking thread with a connection.

@@ -13,6 +13,28 @@ table_function! {
 }
 
 table_function! {
+    fn exchange_steps(
+        p_worker_id: BigInt, p_limit: Integer, p_expire: Bool, p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>,
+        p_tokens: Array<Integer>, p_results: Array<Jsonb>, p_after_queues: Array<Integer>, p_after_priorities: Array<Integer>,
+        p_after_at: Array<Timestamptz>, p_after_ids: Array<BigInt>, p_now: Nullable<Timestamptz>,
+    ) -> (kind) {
+        kind -> Text, task_id -> Nullable<BigInt>, workflow_step_id -> Nullable<BigInt>, token -> Nullable<Integer>,
+        attempt -> Nullable<Integer>, generation -> Nullable<Integer>, definition_id -> Nullable<BigInt>,
+        step_name -> Nullable<Text>, context -> Nullable<Jsonb>, parent_results -> Nullable<Jsonb>,
+        claimed_at -> Nullable<Timestamptz>,
+    }
+}
+
+table_function! {
+    fn renew_worker(
+        p_worker_id: BigInt, p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>,
+        p_now: Nullable<Timestamptz>,
+    ) -> (kind) {
+        kind -> Text, task_id -> Nullable<BigInt>, workflow_step_id -> Nullable<BigInt>, token -> Nullable<Integer>,
+    }
+}
+
+table_function! {
     fn complete_steps(
         p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>, p_results: Array<Jsonb>,
         p_now: Nullable<Timestamptz>,

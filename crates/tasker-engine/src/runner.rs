@@ -45,6 +45,9 @@ pub struct Look {
     pub due_in: Option<Duration>,
 }
 
+/// How long a step is kept that this version cannot run, before it is given back for another one.
+const UNREADABLE: Duration = Duration::from_secs(1);
+
 /// How an attempt ended, as far as its claim is concerned.
 #[derive(Debug)]
 pub enum RunEnd {
@@ -76,11 +79,22 @@ impl Runner {
             let due_in = commands::next_due_at(conn, worker)?.map(|due| until(conn, due, now)).transpose()?;
             return Ok(Look { due_in, ..Look::default() });
         }
+        let ancestors = self.prepare(conn, &steps)?;
+        Ok(Look { steps, ancestors, due_in: None })
+    }
+
+    /// Loads the definitions of claimed steps, and the results of all ancestors for those whose handlers read
+    /// them: an object by name for each such step.
+    pub fn prepare(
+        &self,
+        conn: &mut PgConnection,
+        steps: &[ClaimedStep],
+    ) -> QueryResult<HashMap<StepId, Value>> {
         self.definitions.load(conn, steps.iter().map(|s| s.definition_id))?;
         let deep: Vec<_> =
             steps.iter().filter(|s| self.reads_ancestors(s)).map(|s| (s.task_id, s.step_id)).collect();
         let ancestors = if deep.is_empty() { vec![] } else { commands::ancestors(conn, &deep)? };
-        Ok(Look { steps, ancestors: ancestors.into_iter().collect(), due_in: None })
+        Ok(ancestors.into_iter().collect())
     }
 
     fn reads_ancestors(&self, step: &ClaimedStep) -> bool {
@@ -100,9 +114,17 @@ impl Runner {
     ) -> RunEnd {
         let claim = step.claim();
         let given_back = RunEnd::Report(Report::Released(claim));
-        let Some(definition) = self.definitions.get(step.definition_id) else { return given_back };
-        let Some(loaded) = definition.step(&step.step_name) else { return given_back };
-        let Some(handler) = self.registry.get(&loaded.step.handler) else { return given_back };
+        let definition = self.definitions.get(step.definition_id);
+        let loaded = definition.as_ref().and_then(|d| Some((d, d.step(&step.step_name)?)));
+        let known = loaded.and_then(|(d, l)| Some((d, l, self.registry.get(&l.step.handler)?)));
+        let Some((definition, loaded, handler)) = known else {
+            // It is claimable again at once: without a pause this worker would claim it in a circle.
+            tokio::select! {
+                () = tokio::time::sleep(UNREADABLE) => {}
+                () = cancellation.cancelled() => {}
+            }
+            return given_back;
+        };
         let context = StepContext {
             task_id: step.task_id,
             step_id: step.step_id,

@@ -1,7 +1,7 @@
 //! The initializer: writes a task with its steps and edges, inside the caller's transaction.
 
 use chrono::{DateTime, Datelike, Utc};
-use diesel::{Connection, PgConnection, result::Error as QueryError};
+use diesel::{Connection, PgConnection, QueryResult, result::Error as QueryError};
 use serde_json::{Value, json};
 use tasker_model::{DefinitionId, TaskId};
 
@@ -126,7 +126,7 @@ pub enum SubmitError {
 }
 
 /// How many tasks one statement creates.
-const CHUNK: usize = 500;
+const CHUNK: usize = 1_000;
 
 /// Stores a definition if it is new. Returns its id; equal texts have one.
 pub fn register(
@@ -152,15 +152,20 @@ pub fn submit(
     for (position, d) in documents.iter().enumerate() {
         check_length(position, "the identity", d["identity_hash"].as_str().unwrap_or_default())?;
     }
-    conn.transaction(|conn| {
-        let id = register(conn, definition)?;
-        let mut submitted = Vec::with_capacity(documents.len());
-        for chunk in documents.chunks(CHUNK) {
-            let rows = commands::submit(conn, id, &Value::from(chunk.to_vec()), now)?;
-            submitted.extend(rows.into_iter().map(|(_, task_id, created)| Submitted { task_id, created }));
-        }
-        Ok(submitted)
-    })
+    let text = serde_json::to_value(definition).expect("a definition is JSON");
+    let hash = definition.content_hash();
+    let submit = |conn: &mut PgConnection, chunk: &[Value]| {
+        commands::register_and_submit(conn, &text, &hash, &Value::from(chunk.to_vec()), now)
+    };
+    let rows = match documents.len() {
+        // One statement is a transaction by itself: no BEGIN and COMMIT to pay for.
+        0..=CHUNK => submit(conn, &documents)?,
+        _ => conn.transaction(|conn| {
+            let chunks = documents.chunks(CHUNK).map(|chunk| submit(conn, chunk));
+            chunks.collect::<QueryResult<Vec<_>>>().map(|rows| rows.concat())
+        })?,
+    };
+    Ok(rows.into_iter().map(|(_, task_id, created)| Submitted { task_id, created }).collect())
 }
 
 fn document(definition: &WorkflowDefinition, request: &TaskRequest, identity: &Identity) -> Value {

@@ -1,13 +1,18 @@
 //! The executor: one process that claims steps in batches, runs them concurrently and reports in batches.
 //!
-//! Three loops share an incarnation: *claim* takes as many steps as there are free slots, *report* commits
-//! what has ended since its last commit, *renew* keeps the lease and learns of lost claims. An incarnation
-//! whose lease ran out never renews: its handlers are told to stop and the process registers anew.
+//! An incarnation does what its [`core`] decides: a *turn* reports what has ended since the last one, goes on
+//! with the children and claims as many steps as there are free slots, in one round trip; a *renewal* keeps
+//! the lease and learns of lost claims. An incarnation whose lease ran out never renews: its handlers are
+//! told to stop and the process registers anew.
 
+pub mod core;
+mod heads;
 mod incarnation;
-mod reporter;
+mod listen;
+mod telling;
+mod turn;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tasker_model::WorkerId;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +26,8 @@ use crate::{
     runner::Runner,
 };
 
-use incarnation::{End, Incarnation};
+use self::core::End;
+use incarnation::Incarnation;
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -37,8 +43,14 @@ pub struct WorkerOptions {
     pub max_in_flight: usize,
     /// The shortest pause between two looks that found nothing. Default 10 ms; it doubles up to `poll_max`.
     pub poll_min: Duration,
-    /// The longest such pause. Default 500 ms.
+    /// The longest such pause while no notifications arrive. Default 1 s.
     pub poll_max: Duration,
+    /// The longest such pause while notifications arrive: how late a worker may be whose notification was
+    /// lost. Default 30 s, and never below `poll_max`.
+    pub poll_notified: Duration,
+    /// Whether to listen for notifications of new work, on one more connection. Default true; without the
+    /// feature `notify` none arrive.
+    pub notifications: bool,
     /// How long running steps may take to end once the worker is asked to stop; then they are told to stop
     /// and given back. Default 30 s.
     pub drain: Duration,
@@ -58,7 +70,9 @@ impl Default for WorkerOptions {
             lease: Duration::from_secs(30),
             max_in_flight: 64,
             poll_min: Duration::from_millis(10),
-            poll_max: Duration::from_millis(500),
+            poll_max: Duration::from_secs(1),
+            poll_notified: Duration::from_secs(30),
+            notifications: true,
             drain: Duration::from_secs(30),
             until_idle: false,
             clock: Clock::database(),
@@ -101,11 +115,11 @@ impl Worker {
     pub async fn run(&self, shutdown: CancellationToken) -> Result<WorkerReport, DbError> {
         let mut total = WorkerReport::default();
         loop {
-            let Some(worker_id) = self.register(&shutdown).await? else { return Ok(total) };
+            let Some((worker_id, started)) = self.register(&shutdown).await? else { return Ok(total) };
             total.incarnations += 1;
             self.options.events.emit(&Event::WorkerStarted { worker_id });
             tracing::info!(worker = %worker_id, name = self.options.name, "worker started");
-            match Incarnation::new(self, worker_id).run(&shutdown, &mut total).await? {
+            match Incarnation::new(self, worker_id, started).run(&shutdown, &mut total).await? {
                 End::Stopped => return Ok(total),
                 End::Expired => {
                     tracing::warn!(worker = %worker_id, "the lease ran out; registering anew");
@@ -115,20 +129,21 @@ impl Worker {
         }
     }
 
-    /// Registers an incarnation; `None` if the shutdown comes first.
-    async fn register(&self, shutdown: &CancellationToken) -> Result<Option<WorkerId>, DbError> {
+    /// Registers an incarnation. Returns it and an instant before the beginning of its lease; `None` if the
+    /// shutdown comes first.
+    async fn register(&self, shutdown: &CancellationToken) -> Result<Option<(WorkerId, Instant)>, DbError> {
         let handlers = self.runner.registry().names();
         let lease_ms = i32::try_from(self.options.lease.as_millis().max(100)).unwrap_or(i32::MAX);
         let mut wait = self.runner.db.patience("registering");
         loop {
             let (name, namespaces, handlers) =
                 (self.options.name.clone(), self.options.namespaces.clone(), handlers.clone());
-            let now = self.runner.clock.now();
+            let (now, started) = (self.runner.clock.now(), Instant::now());
             let registered = self.runner.db.query(move |conn| {
                 commands::register(conn, &name, namespaces.as_deref(), &handlers, lease_ms, now)
             });
             match registered.await {
-                Ok((id, _)) => return Ok(Some(id)),
+                Ok((id, _)) => return Ok(Some((id, started))),
                 Err(e) if e.is_transient() => wait.after(&e, shutdown).await,
                 Err(e) => return Err(e),
             }

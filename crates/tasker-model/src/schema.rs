@@ -334,6 +334,8 @@ diesel::table! {
         last_seen_at -> Timestamptz,
         /// Until when its steps are its own. Once past, it never renews: the process registers anew.
         lease_until -> Timestamptz,
+        /// Whether its last look found nothing: it wants to be woken.
+        waiting -> Bool,
         /// When it signed off or its lease was found to have run out.
         ended_at -> Nullable<Timestamptz>,
         /// When the last of its steps had been taken back after its end.
@@ -469,8 +471,6 @@ diesel::joinable!(task_definitions -> named_tasks (named_task_id));
 diesel::joinable!(task_transitions -> tasks (task_id));
 diesel::joinable!(tasks -> named_tasks (named_task_id));
 diesel::joinable!(tasks -> task_definitions (definition_id));
-diesel::joinable!(workflow_steps -> named_steps (named_step_id));
-diesel::joinable!(workflow_steps -> queues (queue_id));
 diesel::joinable!(workflow_steps -> tasks (task_id));
 
 diesel::allow_tables_to_appear_in_same_query!(

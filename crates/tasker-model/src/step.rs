@@ -7,8 +7,13 @@ use serde_json::Value;
 
 use crate::{
     FailureKind, StepId, StepState, TaskId, WorkerId,
-    schema::{named_steps, workflow_step_edges as edges, workflow_steps as steps},
+    schema::{named_steps, queues, workflow_step_edges as edges, workflow_steps as steps},
 };
+
+// Steps are written from the rows of their definition, which hold these keys: the table repeats no foreign
+// key for each of them, so the joins are declared here.
+diesel::joinable!(steps -> named_steps (named_step_id));
+diesel::joinable!(steps -> queues (queue_id));
 
 /// One step of one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Queryable, Selectable)]

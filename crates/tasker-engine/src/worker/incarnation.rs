@@ -1,250 +1,299 @@
-//! One incarnation of a worker: its lease, its running steps, and the loop that claims more.
+//! One incarnation of a worker on tokio: does what its [`Core`] decides and tells it what came of it.
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use tasker_model::{StepId, WorkerId};
-use tokio::{
-    sync::{Notify, Semaphore, mpsc},
-    task::JoinSet,
-};
+use tasker_model::WorkerId;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Worker, WorkerReport,
-    reporter::{Ended, Reporter, settled},
+    core::{Action, Answer, Core, End, Exchange, Limits},
+    heads::Heads,
+    listen,
+    telling::Telling,
+    turn::{self, Turn},
 };
 use crate::{
-    commands::{self, Claim, ClaimedStep},
+    commands::{self, Claim, Renewed},
     db::DbError,
-    event::Event,
     report::Report,
-    runner::{Look, RunEnd},
+    runner::RunEnd,
 };
 
-/// How an incarnation ended.
-pub(super) enum End {
-    /// It was asked to, or there was nothing left.
-    Stopped,
-    /// Its lease ran out.
-    Expired,
+/// Something that happened, on its way to the core.
+#[cfg_attr(not(feature = "notify"), expect(dead_code, reason = "only the listener tells of notifications"))]
+pub(super) enum Input {
+    Ended(Claim, RunEnd),
+    Turned {
+        id: u64,
+        took: Duration,
+        swept: bool,
+        turn: Box<Result<Turn, DbError>>,
+    },
+    Renewed(Duration, Result<Renewed, DbError>),
+    Drained(Result<bool, DbError>),
+    /// A notification: there may be something to claim.
+    Woken,
+    /// A notification: claims may have been taken away.
+    Check,
+    /// Whether notifications arrive.
+    Notified(bool),
 }
 
-/// The steps that run now, by id.
-type Running = Arc<Mutex<HashMap<StepId, (Claim, CancellationToken)>>>;
-
-#[derive(Clone)]
 pub(super) struct Incarnation {
     worker: Worker,
     worker_id: WorkerId,
-    running: Running,
-    slots: Arc<Semaphore>,
-    wake: Arc<Notify>,
-    /// Cancelled when the lease is lost: nothing that runs may report any more.
-    expired: CancellationToken,
-    /// Transactional attempts that committed their own report, and those whose claim was gone.
-    committed: Arc<AtomicU64>,
-    lost: Arc<AtomicU64>,
+    core: Core,
+    heads: Heads,
+    started: Instant,
+    running: HashMap<Claim, CancellationToken>,
+    telling: Telling,
+    sender: mpsc::Sender<Input>,
+    inputs: mpsc::Receiver<Input>,
+    failed: Option<DbError>,
 }
 
 impl Incarnation {
-    pub(super) fn new(worker: &Worker, worker_id: WorkerId) -> Self {
+    /// Of a worker that registered at `started`.
+    pub(super) fn new(worker: &Worker, worker_id: WorkerId, started: Instant) -> Self {
+        let options = &worker.options;
+        let capacity = options.max_in_flight.max(1);
+        let limits = Limits {
+            capacity,
+            batch: 500,
+            poll_min: options.poll_min,
+            poll_max: options.poll_max,
+            poll_notified: options.poll_notified.max(options.poll_max),
+            lease: options.lease,
+            drain: options.drain,
+            until_idle: options.until_idle,
+        };
+        // Every attempt sends once, and so do the few other tasks: nobody waits for a place for long.
+        let (sender, inputs) = mpsc::channel(capacity + 16);
         Self {
             worker: worker.clone(),
             worker_id,
-            running: Running::default(),
-            slots: Arc::new(Semaphore::new(worker.options.max_in_flight.max(1))),
-            wake: Arc::new(Notify::new()),
-            expired: CancellationToken::new(),
-            committed: Arc::default(),
-            lost: Arc::default(),
+            core: Core::new(limits, Duration::ZERO),
+            heads: Heads::default(),
+            started,
+            running: HashMap::new(),
+            telling: Telling::new(options.events.clone()),
+            sender,
+            inputs,
+            failed: None,
         }
     }
 
-    /// Works until the shutdown or the end of the lease.
+    /// Works until the shutdown, the end of the lease or an error that waiting does not mend.
     pub(super) async fn run(
-        self,
+        mut self,
         shutdown: &CancellationToken,
         total: &mut WorkerReport,
     ) -> Result<End, DbError> {
-        let (sender, receiver) = mpsc::channel(self.worker.options.max_in_flight.max(1));
-        let reporter = Reporter {
-            db: self.worker.runner.db.clone(),
-            clock: self.worker.runner.clock.clone(),
-            events: self.worker.options.events.clone(),
-            wake: self.wake.clone(),
-            totals: WorkerReport::default(),
+        let listening = self.listen();
+        let mut inputs = vec![];
+        let end = loop {
+            if let Some(end) = self.act() {
+                break end;
+            }
+            let wake_at = self.started + self.core.wake_at().min(Duration::from_secs(86_400 * 365));
+            let stopping = self.core.is_stopping();
+            tokio::select! {
+                _ = self.inputs.recv_many(&mut inputs, 1_024) => {}
+                () = tokio::time::sleep_until(wake_at.into()) => {}
+                () = shutdown.cancelled(), if !stopping => self.core.stop(self.now()),
+            }
+            for input in inputs.drain(..) {
+                self.take_in(input);
+            }
         };
-        let reporting = tokio::spawn(reporter.run(receiver, self.expired.clone()));
-        let renewing = tokio::spawn(self.clone().renew());
-        let mut steps = JoinSet::new();
-        let claimed = self.claim_loop(shutdown, &sender, &mut steps).await;
-        drop(sender);
-        self.drain(&mut steps).await;
-        let reported = reporting.await.map_err(|_| DbError::Panicked)?;
-        renewing.abort();
-        let totals = reported?;
-        total.completed += totals.completed + self.committed.load(Ordering::Relaxed);
-        total.failed += totals.failed;
-        total.released += totals.released;
-        total.lease_lost += totals.lease_lost + self.lost.load(Ordering::Relaxed);
-        claimed?;
-        if self.expired.is_cancelled() {
-            return Ok(if shutdown.is_cancelled() { End::Stopped } else { End::Expired });
-        }
-        self.sign_off().await;
-        Ok(End::Stopped)
-    }
-
-    async fn claim_loop(
-        &self,
-        shutdown: &CancellationToken,
-        ended: &mpsc::Sender<Ended>,
-        steps: &mut JoinSet<()>,
-    ) -> Result<(), DbError> {
-        let options = &self.worker.options;
-        let (mut pause, mut patience) = (options.poll_min, self.worker.runner.db.patience("claiming"));
-        // Without a reporter, of which the error is told at the end, nothing that is claimed could end.
-        while !shutdown.is_cancelled() && !self.expired.is_cancelled() && !ended.is_closed() {
-            while steps.try_join_next().is_some() {}
-            let free = self.slots.available_permits();
-            if free == 0 {
-                self.rest(options.poll_max, shutdown).await;
-                continue;
-            }
-            let look = match self.look(free).await {
-                Ok(look) => look,
-                Err(e) if e.is_transient() => {
-                    patience.after(&e, shutdown).await;
-                    continue;
+        drop(listening);
+        self.telling.add_to(total);
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None if end == End::Expired && shutdown.is_cancelled() => Ok(End::Stopped),
+            None => {
+                if end == End::Stopped {
+                    self.sign_off().await;
                 }
-                Err(e) => return Err(e),
-            };
-            patience.reset();
-            if look.steps.is_empty() {
-                if options.until_idle
-                    && look.due_in.is_none()
-                    && self.is_idle()
-                    && self.nothing_left().await?
-                {
-                    return Ok(());
-                }
-                // What is due already but was not claimed is being claimed by somebody else: no hurry.
-                let due_in = look.due_in.filter(|due| !due.is_zero());
-                self.rest(due_in.map_or(pause, |due| due.min(pause).max(Duration::from_millis(1))), shutdown)
-                    .await;
-                pause = (pause * 2).min(options.poll_max);
-                continue;
+                Ok(end)
             }
-            pause = options.poll_min;
-            self.start(look, ended, steps).await;
-        }
-        Ok(())
-    }
-
-    /// Sleeps until woken, until the time is up or until the end. A wake-up that came before is not lost.
-    async fn rest(&self, time: Duration, shutdown: &CancellationToken) {
-        tokio::select! {
-            () = self.wake.notified() => {}
-            () = tokio::time::sleep(time) => {}
-            () = shutdown.cancelled() => {}
-            () = self.expired.cancelled() => {}
         }
     }
 
-    fn is_idle(&self) -> bool {
-        self.slots.available_permits() == self.worker.options.max_in_flight.max(1)
+    fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 
-    /// Whether no step of this worker's queues is in progress anywhere: somebody else's may come back.
-    /// Where the database does not say for now, it is asked again.
-    async fn nothing_left(&self) -> Result<bool, DbError> {
-        let worker_id = self.worker_id;
-        match self.worker.runner.db.query(move |conn| commands::is_drained(conn, worker_id)).await {
-            Err(e) if e.is_transient() => Ok(false),
-            answer => answer,
+    /// Starts the listener; it ends when the guard is dropped.
+    fn listen(&self) -> tokio_util::sync::DropGuard {
+        let stop = CancellationToken::new();
+        if self.worker.options.notifications {
+            listen::start(self.worker.runner.db.url(), self.sender.clone(), stop.clone());
         }
+        stop.drop_guard()
     }
 
-    async fn look(&self, free: usize) -> Result<Look, DbError> {
-        let (runner, worker_id) = (self.worker.runner.clone(), self.worker_id);
-        let limit = i32::try_from(free).unwrap_or(i32::MAX);
-        self.worker.runner.db.query(move |conn| runner.look(conn, worker_id, limit)).await
-    }
-
-    async fn start(&self, mut look: Look, ended: &mpsc::Sender<Ended>, steps: &mut JoinSet<()>) {
-        for step in look.steps {
-            let results = look.ancestors.remove(&step.step_id).unwrap_or_else(|| step.parent_results.clone());
-            let Ok(slot) = self.slots.clone().acquire_owned().await else { return };
-            let (incarnation, ended) = (self.clone(), ended.clone());
-            self.worker.options.events.emit(&Event::StepClaimed {
-                task_id: step.task_id,
-                step_id: step.step_id,
-                step_name: step.step_name.clone(),
-                attempt: step.attempt,
-            });
-            steps.spawn(async move {
-                let report = incarnation.attempt(&step, results).await;
-                // The slot is free before the report is queued: a full queue must not keep a slot.
-                drop(slot);
-                incarnation.wake.notify_one();
-                if let Some(report) = report {
-                    let _closed =
-                        ended.send(Ended { report, step_name: step.step_name, attempt: step.attempt }).await;
-                }
-            });
-        }
-    }
-
-    /// Runs one attempt; `None` where there is nothing to report.
-    async fn attempt(&self, step: &ClaimedStep, results: Value) -> Option<Report> {
-        let cancellation = self.expired.child_token();
-        self.lock().insert(step.step_id, (step.claim(), cancellation.clone()));
-        let ended = self.worker.runner.attempt(step, results, cancellation).await;
-        let mut running = self.lock();
-        // After a retry this incarnation may have claimed the step once more: that claim stays known.
-        if running.get(&step.step_id).is_some_and(|(claim, _)| *claim == step.claim()) {
-            running.remove(&step.step_id);
-        }
-        drop(running);
-        self.conclude(step, ended)
-    }
-
-    /// Tells of what is durable already; the rest is to be reported.
-    fn conclude(&self, step: &ClaimedStep, ended: RunEnd) -> Option<Report> {
-        let events = &self.worker.options.events;
-        let (task_id, step_id) = (step.task_id, step.step_id);
-        match ended {
-            RunEnd::Report(report) => return Some(report),
-            RunEnd::Committed(changes) => {
-                self.committed.fetch_add(1, Ordering::Relaxed);
-                events.emit(&Event::StepCompleted { task_id, step_id, step_name: step.step_name.clone() });
-                settled(events, &changes);
-            }
-            RunEnd::LeaseLost => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-                events.emit(&Event::LeaseLost { task_id, step_id });
+    /// Does what the core asks for until it asks for nothing; the end, once it has come.
+    fn act(&mut self) -> Option<End> {
+        while let Some(action) = self.core.next(self.now()) {
+            match action {
+                Action::Exchange(exchange) => self.exchange(exchange),
+                Action::Renew(claims) => self.renew(claims),
+                Action::Stop(claims) => self.stop_running(&claims),
+                Action::AskDrained => self.ask_drained(),
+                Action::Over(end) => return Some(end),
             }
         }
         None
     }
 
-    /// Lets running steps end for the drain time, then tells them to stop; they are given back.
-    async fn drain(&self, steps: &mut JoinSet<()>) {
-        let all = async { while steps.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.worker.options.drain, all).await.is_err() {
-            for (_, token) in self.lock().values() {
-                token.cancel();
+    fn take_in(&mut self, input: Input) {
+        let now = self.now();
+        match input {
+            Input::Ended(claim, end) => self.ended(claim, end),
+            Input::Turned { id, took, swept, turn } => self.turned(id, took, swept, *turn),
+            Input::Renewed(asked, Ok(r)) => self.core.renewed(asked, r.alive, &r.lost, &r.others),
+            Input::Renewed(_, Err(error)) => {
+                self.trouble("renewing the lease", &error);
+                self.core.not_renewed(now);
             }
-            while steps.join_next().await.is_some() {}
+            Input::Drained(Ok(nothing_left)) => self.core.drained(now, nothing_left),
+            Input::Drained(Err(error)) => {
+                self.trouble("asking what is left", &error);
+                self.core.drained(now, false);
+            }
+            Input::Woken => self.core.woken(),
+            Input::Check => self.core.check_claims(now),
+            Input::Notified(notified) => self.core.set_notified(now, notified),
         }
+    }
+
+    fn exchange(&mut self, exchange: Exchange) {
+        let (runner, worker_id, sender) = (self.worker.runner.clone(), self.worker_id, self.sender.clone());
+        let (after, swept) = if exchange.claim > 0 { self.heads.next(self.now()) } else { (vec![], false) };
+        let (id, db, began) = (exchange.id, runner.db.clone(), Instant::now());
+        tokio::spawn(async move {
+            let turned = db
+                .query(move |conn| {
+                    let mut turn = turn::take(conn, &runner, worker_id, &exchange, &after);
+                    // Nothing of it came about: an error of the connection, which is then looked at.
+                    let nothing = turn.decided.is_empty() && turn.steps.is_empty();
+                    match turn.error.take_if(|_| nothing) {
+                        Some(error) => Err(error),
+                        None => Ok(turn),
+                    }
+                })
+                .await;
+            let took = began.elapsed();
+            // The receiver is gone only when the incarnation is over.
+            let _over = sender.send(Input::Turned { id, took, swept, turn: Box::new(turned) }).await;
+        });
+    }
+
+    fn turned(&mut self, id: u64, took: Duration, swept: bool, turned: Result<Turn, DbError>) {
+        let now = self.now();
+        let mut turn = match turned {
+            Ok(turn) => turn,
+            Err(error) => {
+                self.heads.reached(now, vec![], swept, took);
+                return self.refused(id, error);
+            }
+        };
+        self.heads.reached(now, std::mem::take(&mut turn.heads), swept, took);
+        if let Some(error) = turn.error.take().map(DbError::from) {
+            self.trouble("reporting and claiming", &error);
+            if !error.is_transient() {
+                self.fail(error);
+            }
+        }
+        self.telling.reported(&turn.decided, &turn.changes);
+        let due_in = turn.due_in_ms.map(|ms| Duration::from_millis(ms.unsigned_abs().into()));
+        let answer = Answer {
+            claimed: turn.steps.iter().map(commands::ClaimedStep::claim).collect(),
+            left_ready: !turn.changes.ready.is_empty(),
+            due_in,
+            unreported: std::mem::take(&mut turn.unreported),
+        };
+        self.core.exchanged(now, id, answer);
+        self.start(turn);
+    }
+
+    fn refused(&mut self, id: u64, error: DbError) {
+        if error.is_transient() {
+            self.trouble("reporting and claiming", &error);
+            self.core.refused(self.now(), id);
+        } else {
+            // Trying again would not help, and nothing that is claimed could end.
+            self.core.exchanged(self.now(), id, Answer::default());
+            self.fail(error);
+        }
+    }
+
+    fn trouble(&self, what: &'static str, error: &DbError) {
+        self.worker.runner.db.patience(what).complain(error);
+    }
+
+    fn fail(&mut self, error: DbError) {
+        self.failed.get_or_insert(error);
+        self.core.stop(self.now());
+    }
+
+    fn start(&mut self, mut turn: Turn) {
+        for step in std::mem::take(&mut turn.steps) {
+            let results = turn.ancestors.remove(&step.step_id).unwrap_or_else(|| step.parent_results.clone());
+            let (claim, cancellation) = (step.claim(), CancellationToken::new());
+            self.running.insert(claim, cancellation.clone());
+            self.telling.claimed(&step);
+            let (runner, sender) = (self.worker.runner.clone(), self.sender.clone());
+            tokio::spawn(async move {
+                let end = runner.attempt(&step, results, cancellation).await;
+                let _over = sender.send(Input::Ended(claim, end)).await;
+            });
+        }
+    }
+
+    fn ended(&mut self, claim: Claim, end: RunEnd) {
+        self.running.remove(&claim);
+        match end {
+            RunEnd::Report(report) => self.core.ended(claim, Some(report)),
+            RunEnd::Committed(changes) => {
+                self.telling.reported(&[Report::Completed(claim, Value::Null)], &changes);
+                self.core.ended(claim, None);
+            }
+            RunEnd::LeaseLost => {
+                self.telling.lost(claim);
+                self.core.ended(claim, None);
+            }
+        }
+    }
+
+    fn stop_running(&self, claims: &[Claim]) {
+        claims.iter().filter_map(|c| self.running.get(c)).for_each(CancellationToken::cancel);
+    }
+
+    fn renew(&self, claims: Vec<Claim>) {
+        let (worker_id, clock) = (self.worker_id, self.worker.runner.clock.clone());
+        let (asked, db, sender) = (self.now(), self.worker.runner.db.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            let renewed = db
+                .query(move |conn| commands::renew_worker_with(conn, worker_id, &claims, clock.now()))
+                .await;
+            let _over = sender.send(Input::Renewed(asked, renewed)).await;
+        });
+    }
+
+    fn ask_drained(&self) {
+        let (worker_id, db, sender) = (self.worker_id, self.worker.runner.db.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            let answer = db.query(move |conn| commands::is_drained(conn, worker_id)).await;
+            let _over = sender.send(Input::Drained(answer)).await;
+        });
     }
 
     async fn sign_off(&self) {
@@ -254,44 +303,5 @@ impl Incarnation {
         {
             tracing::warn!(%error, "the worker could not sign off; its lease will run out");
         }
-    }
-
-    /// Renews the lease three times in its length, and tells handlers whose claim is gone to stop.
-    async fn renew(self) {
-        let lease = self.worker.options.lease;
-        let mut renewed = Instant::now();
-        loop {
-            tokio::time::sleep(lease / 3).await;
-            let asked = Instant::now();
-            match self.renew_once().await {
-                Ok(true) => renewed = asked,
-                Ok(false) => return self.expired.cancel(),
-                Err(error) if renewed.elapsed() >= lease => {
-                    tracing::warn!(%error, "the lease could not be renewed in time");
-                    return self.expired.cancel();
-                }
-                Err(error) => tracing::debug!(%error, "the lease could not be renewed yet"),
-            }
-        }
-    }
-
-    async fn renew_once(&self) -> Result<bool, DbError> {
-        let claims: Vec<Claim> = self.lock().values().map(|(claim, _)| *claim).collect();
-        let (worker_id, now) = (self.worker_id, self.worker.runner.clock.now());
-        let (lease, lost) = self
-            .worker
-            .runner
-            .db
-            .query(move |conn| Ok((commands::renew(conn, worker_id, now)?, commands::lost(conn, &claims)?)))
-            .await?;
-        let running = self.lock();
-        for (_, token) in lost.iter().filter_map(|step| running.get(step)) {
-            token.cancel();
-        }
-        Ok(lease.is_some())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<StepId, (Claim, CancellationToken)>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,94 @@
+//! What a worker counts and tells: events after their commit, and totals.
+
+use std::{collections::HashMap, time::Duration};
+
+use tasker_model::StepId;
+
+use super::WorkerReport;
+use crate::{
+    commands::{Changes, Claim, ClaimedStep},
+    event::{Event, EventSink},
+    report::Report,
+};
+
+#[derive(Debug)]
+pub(super) struct Telling {
+    events: EventSink,
+    totals: WorkerReport,
+    /// Name and attempt of what was claimed and is not reported yet.
+    known: HashMap<Claim, (String, i32)>,
+}
+
+impl Telling {
+    pub(super) fn new(events: EventSink) -> Self {
+        Self { events, totals: WorkerReport::default(), known: HashMap::new() }
+    }
+
+    pub(super) fn add_to(&self, total: &mut WorkerReport) {
+        total.completed += self.totals.completed;
+        total.failed += self.totals.failed;
+        total.released += self.totals.released;
+        total.lease_lost += self.totals.lease_lost;
+    }
+
+    pub(super) fn claimed(&mut self, step: &ClaimedStep) {
+        self.known.insert(step.claim(), (step.step_name.clone(), step.attempt));
+        self.events.emit(&Event::StepClaimed {
+            task_id: step.task_id,
+            step_id: step.step_id,
+            step_name: step.step_name.clone(),
+            attempt: step.attempt,
+        });
+    }
+
+    /// What became of reports that the database has decided.
+    pub(super) fn reported(&mut self, reports: &[Report], changes: &Changes) {
+        let accepted: HashMap<StepId, bool> = changes.accepted.iter().map(|s| (*s, false)).collect();
+        let accepted: HashMap<StepId, bool> =
+            accepted.into_iter().chain(changes.dead.iter().map(|s| (*s, true))).collect();
+        for report in reports {
+            match accepted.get(&report.claim().step_id) {
+                Some(dead) => self.accepted(report, *dead),
+                None => self.lost(report.claim()),
+            }
+        }
+        for (task_id, state) in &changes.settled {
+            self.events.emit(&Event::TaskSettled { task_id: *task_id, state: *state });
+        }
+    }
+
+    pub(super) fn lost(&mut self, claim: Claim) {
+        self.known.remove(&claim);
+        self.totals.lease_lost += 1;
+        self.events.emit(&Event::LeaseLost { task_id: claim.task_id, step_id: claim.step_id });
+    }
+
+    fn accepted(&mut self, report: &Report, dead: bool) {
+        let claim = report.claim();
+        let (task_id, step_id) = (claim.task_id, claim.step_id);
+        let (step_name, attempt) = self.known.remove(&claim).unwrap_or_default();
+        match report {
+            Report::Completed(..) => {
+                self.totals.completed += 1;
+                self.events.emit(&Event::StepCompleted { task_id, step_id, step_name });
+            }
+            Report::Released(_) => {
+                self.totals.released += 1;
+                self.events.emit(&Event::StepReleased { task_id, step_id });
+            }
+            Report::Failed(failed) => {
+                self.totals.failed += 1;
+                let delay = Duration::from_millis(failed.delay_ms.unsigned_abs());
+                self.events.emit(&Event::StepFailed {
+                    task_id,
+                    step_id,
+                    step_name,
+                    attempt,
+                    kind: failed.kind,
+                    message: failed.message.clone(),
+                    retry_in: (!dead).then_some(delay),
+                });
+            }
+        }
+    }
+}
