@@ -339,7 +339,7 @@ async fn a_worker_that_can_never_report_ends_with_the_reason() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
     submit_many(&mut conn, &quick(parts(&[("a", &[])]), 3), 1);
-    for function in ["finish_steps", "fail_steps"] {
+    for function in ["exchange_steps", "complete_steps", "fail_steps"] {
         execute(&mut conn, &format!("alter function tasker.{function} rename to {function}_gone"));
     }
     let registry = only(|_: StepContext| async { Ok(json!({})) });

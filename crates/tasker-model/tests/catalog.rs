@@ -14,8 +14,6 @@ const WITHOUT_INDEX: &[&str] = &[
     "definition_edges(definition_id, to_named_step_id)",
     "definition_steps(named_step_id)",
     "definition_steps(queue_id)",
-    "workflow_steps(named_step_id)",
-    "workflow_steps(queue_id)",
 ];
 
 #[test]

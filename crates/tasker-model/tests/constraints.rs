@@ -194,12 +194,14 @@ fn every_check_refuses_by_its_name() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The tables of tasker-auth are tried by its own tests.
 #[test]
 fn no_check_is_left_out_above() {
     let database = TestDatabase::new();
     let installed = lines(
         &mut database.connection(),
-        "select conname::text as line from pg_constraint where contype = 'c' and connamespace = 'tasker'::regnamespace order by 1",
+        "select conname::text as line from pg_constraint where contype = 'c' and connamespace = 'tasker'::regnamespace
+           and conrelid::regclass::text not in ('tasker.api_tokens', 'tasker.audit_log') order by 1",
     );
     let tried: BTreeSet<_> =
         violations().into_iter().map(|(name, _)| name).filter(|n| !n.is_empty()).collect();
