@@ -2,7 +2,7 @@
 -- Comments on tables and columns become documentation.
 with types (pg, diesel) as (
   values ('bigint', 'BigInt'), ('integer', 'Integer'), ('smallint', 'SmallInt'), ('text', 'Text'), ('boolean', 'Bool'),
-    ('timestamp with time zone', 'Timestamptz'), ('jsonb', 'Jsonb'), ('text[]', 'Array<Nullable<Text>>'),
+    ('timestamp with time zone', 'Timestamptz'), ('jsonb', 'Jsonb'), ('bytea', 'Binary'), ('text[]', 'Array<Nullable<Text>>'),
     ('integer[]', 'Array<Nullable<Integer>>')),
 tables as (
   select c.oid, c.relname as name, obj_description(c.oid) as doc,

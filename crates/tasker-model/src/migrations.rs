@@ -32,6 +32,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
         include_str!("../migrations/0002_functions/up.sql"),
         include_str!("../migrations/0002_functions/down.sql"),
     ),
+    (
+        "0003_auth",
+        include_str!("../migrations/0003_auth/up.sql"),
+        include_str!("../migrations/0003_auth/down.sql"),
+    ),
 ];
 
 /// Why migrating or verifying failed.

@@ -20,6 +20,74 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    /// What is kept of API tokens.
+    tasker.api_tokens (api_token_id) {
+        /// Identity.
+        api_token_id -> BigInt,
+        /// The part of the token that finds the row, 16 hexadecimal digits; no secret.
+        lookup -> Text,
+        /// SHA-256 of the whole token, which has 256 random bits.
+        digest -> Binary,
+        /// On whose behalf the token acts.
+        subject -> Text,
+        /// For people: what it is for.
+        name -> Text,
+        /// The roles of whoever sends it.
+        roles -> Array<Nullable<Text>>,
+        /// What it is for, as resource:action: permitted, and nothing beyond; NULL for what the roles permit.
+        permissions -> Nullable<Array<Nullable<Text>>>,
+        /// Where it is for; NULL for everywhere.
+        namespaces -> Nullable<Array<Nullable<Text>>>,
+        /// Who issued it.
+        created_by -> Text,
+        /// When the row was written.
+        created_at -> Timestamptz,
+        /// From when on it is refused; NULL for never.
+        expires_at -> Nullable<Timestamptz>,
+        /// When it was taken back.
+        revoked_at -> Nullable<Timestamptz>,
+        /// Who took it back.
+        revoked_by -> Nullable<Text>,
+        /// Its last use, to the minute.
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    /// Who did or was refused what. Append-only; only prune_audit_log removes.
+    tasker.audit_log (audit_id) {
+        /// Identity.
+        audit_id -> BigInt,
+        /// When it was decided.
+        at -> Timestamptz,
+        /// Who asked; NULL where it is not known.
+        subject -> Nullable<Text>,
+        /// How they were known: none, jwt, api_token, session, oidc, custom.
+        method -> Nullable<Text>,
+        /// What was asked for, such as POST /tasks.
+        operation -> Text,
+        /// The permission asked for, as resource:action; NULL where it did not come to that.
+        permission -> Nullable<Text>,
+        /// In which namespace.
+        namespace -> Nullable<Text>,
+        /// On which task. No foreign key: the record outlives the task.
+        task_id -> Nullable<BigInt>,
+        /// allowed, denied (known, but not permitted) or refused (not let in).
+        outcome -> Text,
+        /// Why.
+        reason -> Text,
+        /// What ties the records of one request together.
+        correlation_id -> Text,
+        /// How many refusals before it were not recorded, since there were too many in their minute.
+        suppressed -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     /// What changed without a transition: holds, pauses, limits, priorities. Append-only.
     tasker.control_log (control_id) {
         /// Identity.
@@ -475,6 +543,8 @@ diesel::joinable!(workflow_steps -> tasks (task_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     annotation_types,
+    api_tokens,
+    audit_log,
     control_log,
     definition_edges,
     definition_steps,

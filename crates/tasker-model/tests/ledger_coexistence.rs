@@ -92,7 +92,7 @@ fn assert_ours_whole(database: &TestDatabase, expected: &[String]) {
 fn migrate_ours(database: &TestDatabase) -> Vec<String> {
     assert_eq!(
         migrations::run_pending(&mut database.connection()).unwrap_or_else(|e| panic!("{e}")).len(),
-        2
+        3
     );
     dump(database)
 }
@@ -129,15 +129,17 @@ fn ours_first_and_then_the_application() {
     assert_ours_whole(&database, &ours);
     application.migrate(conn);
 
-    assert_eq!(migrations::revert_all(conn).unwrap_or_else(|e| panic!("{e}")).len(), 2);
+    assert_eq!(migrations::revert_all(conn).unwrap_or_else(|e| panic!("{e}")).len(), 3);
     assert_eq!(dump(&database), [""; 0]);
     application.assert_whole(conn);
 }
 
 #[test]
 fn an_application_may_use_the_versions_that_we_use() {
-    let (database, application) =
-        (database(), Application::new(&["000_zero", "0001_tables", "0002_functions", "001_one"]));
+    let (database, application) = (
+        database(),
+        Application::new(&["000_zero", "0001_tables", "0002_functions", "0003_auth", "001_one"]),
+    );
     let conn = &mut database.connection();
     application.migrate(conn);
     let ours = migrate_ours(&database);
@@ -151,6 +153,7 @@ fn an_application_may_use_the_versions_that_we_use() {
         assert_ours_whole(&database, &ours);
     }
     application.migrate(conn);
+    assert_eq!(migrations::revert_last(conn).unwrap_or_else(|e| panic!("{e}")).as_deref(), Some("0003_auth"));
     assert_eq!(
         migrations::revert_last(conn).unwrap_or_else(|e| panic!("{e}")).as_deref(),
         Some("0002_functions")

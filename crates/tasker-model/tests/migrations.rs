@@ -15,7 +15,7 @@ use support::{dump, lines, run};
 use tasker_model::migrations::{self, MigrationError};
 use tasker_testkit::TestDatabase;
 
-const BOTH: [&str; 2] = ["0001_tables", "0002_functions"];
+const ALL: [&str; 3] = ["0001_tables", "0002_functions", "0003_auth"];
 
 fn migrate(database: &TestDatabase) {
     migrations::run_pending(&mut database.connection()).unwrap_or_else(|e| panic!("{e}"));
@@ -57,20 +57,20 @@ fn function_files() -> Vec<(String, String)> {
 fn up_down_up_is_the_identity() {
     let database = TestDatabase::empty();
     let conn = &mut database.connection();
-    assert_eq!(migrations::run_pending(conn).unwrap(), BOTH);
+    assert_eq!(migrations::run_pending(conn).unwrap(), ALL);
     let first = dump(&database);
     assert!(
         first.iter().any(|l| l.starts_with("function")) && first.iter().any(|l| l.starts_with("trigger"))
     );
     assert_eq!(migrations::run_pending(conn).unwrap(), [""; 0], "nothing is applied twice");
-    assert_eq!(migrations::revert_all(conn).unwrap(), ["0002_functions", "0001_tables"]);
+    assert_eq!(migrations::revert_all(conn).unwrap(), ["0003_auth", "0002_functions", "0001_tables"]);
     assert_eq!(dump(&database), [""; 0], "the schema is gone");
     assert_eq!(
         lines(conn, "select relname::text as line from pg_class where relnamespace = 'public'::regnamespace"),
         [""; 0]
     );
     assert_eq!(migrations::revert_last(conn).unwrap(), None);
-    assert_eq!(migrations::run_pending(conn).unwrap(), BOTH);
+    assert_eq!(migrations::run_pending(conn).unwrap(), ALL);
     assert_eq!(dump(&database), first);
 }
 
@@ -79,8 +79,11 @@ fn each_migration_reverts_to_what_was_before_it() {
     let database = TestDatabase::empty();
     let conn = &mut database.connection();
     migrate(&database);
+    assert_eq!(migrations::revert_last(conn).unwrap().as_deref(), Some("0003_auth"));
+    assert_eq!(migrations::pending(conn).unwrap(), ["0003_auth"]);
+    let tables_and_functions = dump(&database);
     assert_eq!(migrations::revert_last(conn).unwrap().as_deref(), Some("0002_functions"));
-    assert_eq!(migrations::pending(conn).unwrap(), ["0002_functions"]);
+    assert_eq!(migrations::pending(conn).unwrap(), ["0002_functions", "0003_auth"]);
     let tables = dump(&database);
     run(
         conn,
@@ -92,6 +95,8 @@ fn each_migration_reverts_to_what_was_before_it() {
     let without_ledger =
         |all: Vec<String>| -> Vec<String> { all.into_iter().filter(|l| !l.contains("migrations")).collect() };
     assert_eq!(without_ledger(tables), without_ledger(dump(&database)));
+    run(conn, &format!("set check_function_bodies = off; {}", read("migrations/0002_functions/up.sql")));
+    assert_eq!(without_ledger(tables_and_functions), without_ledger(dump(&database)));
 }
 
 #[test]
@@ -112,7 +117,8 @@ fn the_functions_of_a_migrated_database_are_those_of_the_files() {
 
 #[test]
 fn every_function_has_one_file_of_its_name() {
-    let of_tables: Vec<String> = read("migrations/0001_tables/up.sql")
+    let beside_tables = read("migrations/0001_tables/up.sql") + &read("migrations/0003_auth/up.sql");
+    let of_tables: Vec<String> = beside_tables
         .lines()
         .filter_map(|l| l.strip_prefix("create function tasker."))
         .filter_map(|l| Some(l.split_once('(')?.0.to_owned()))
@@ -187,17 +193,17 @@ fn verify_names_what_is_missing() {
     let database = TestDatabase::empty();
     let conn = &mut database.connection();
     let error = migrations::verify(conn).unwrap_err();
-    assert!(matches!(&error, MigrationError::Pending(names) if names == &BOTH));
+    assert!(matches!(&error, MigrationError::Pending(names) if names == &ALL));
     assert_eq!(
         error.to_string(),
-        "the schema of the database lacks 0001_tables, 0002_functions; run `tasker migrate`"
+        "the schema of the database lacks 0001_tables, 0002_functions, 0003_auth; run `tasker migrate`"
     );
     assert_eq!(dump(&database), [""; 0], "asking writes nothing");
     migrate(&database);
     migrations::verify(conn).unwrap();
     migrations::revert_last(conn).unwrap();
     let error = migrations::verify(conn).unwrap_err();
-    assert!(matches!(error, MigrationError::Pending(names) if names == ["0002_functions"]));
+    assert!(matches!(error, MigrationError::Pending(names) if names == ["0003_auth"]));
 }
 
 #[test]
@@ -286,10 +292,10 @@ fn many_processes_may_migrate_at_once() {
             workers.into_iter().flat_map(|w| w.join().expect("no panic")).collect()
         });
         applied.sort();
-        assert_eq!(applied, BOTH, "each is applied once");
+        assert_eq!(applied, ALL, "each is applied once");
         let ledger =
             lines(&mut database.connection(), "select version as line from tasker.migrations order by 1");
-        assert_eq!(ledger, BOTH);
+        assert_eq!(ledger, ALL);
         assert_eq!(dump(&database), expected);
     }
 }
@@ -308,7 +314,7 @@ fn many_processes_may_revert_at_once() {
         workers.into_iter().flat_map(|w| w.join().expect("no panic")).collect()
     });
     reverted.sort();
-    assert_eq!(reverted, BOTH, "each is taken back once");
+    assert_eq!(reverted, ALL, "each is taken back once");
     assert_eq!(dump(&database), [""; 0]);
 }
 
@@ -317,9 +323,9 @@ fn what_else_stands_in_the_schema_stays() {
     let database = TestDatabase::new();
     let conn = &mut database.connection();
     run(conn, "create table tasker.of_the_host (n integer); insert into tasker.of_the_host values (7)");
-    assert_eq!(migrations::revert_all(conn).unwrap(), ["0002_functions", "0001_tables"]);
+    assert_eq!(migrations::revert_all(conn).unwrap(), ["0003_auth", "0002_functions", "0001_tables"]);
     assert_eq!(lines(conn, "select n::text as line from tasker.of_the_host"), ["7"]);
-    assert_eq!(migrations::run_pending(conn).unwrap(), BOTH);
+    assert_eq!(migrations::run_pending(conn).unwrap(), ALL);
     migrations::verify(conn).unwrap();
 }
 
@@ -344,7 +350,7 @@ fn inside_a_transaction_of_the_caller_everything_is_the_callers() {
     run(conn, "set search_path = public, pg_temp; set client_min_messages = notice");
     let before = lines(conn, settings);
     let rolled_back: Result<(), diesel::result::Error> = conn.transaction(|conn| {
-        assert_eq!(migrations::run_pending(conn).unwrap(), BOTH);
+        assert_eq!(migrations::run_pending(conn).unwrap(), ALL);
         migrations::verify(conn).unwrap();
         assert_eq!(
             lines(conn, settings),
@@ -439,9 +445,9 @@ fn the_search_path_plays_no_part() {
         }
         run(conn, &format!("set search_path = {path}"));
         let applied = migrations::run_pending(conn).unwrap_or_else(|e| panic!("search_path {path}: {e}"));
-        assert_eq!(applied, BOTH);
+        assert_eq!(applied, ALL);
         migrations::verify(conn).unwrap_or_else(|e| panic!("search_path {path}: {e}"));
-        assert_eq!(migrations::status(conn).unwrap().iter().filter(|s| s.applied).count(), 2);
+        assert_eq!(migrations::status(conn).unwrap().iter().filter(|s| s.applied).count(), 3);
         assert_eq!(dump(&database), expected, "search_path {path}");
         let kept = lines(
             &mut database.connection(),
