@@ -1,0 +1,196 @@
+//! A worker's turn: what it goes on with, what it claims, where it reads on, and whom it wakes.
+
+mod support;
+
+use diesel::PgConnection;
+use serde_json::json;
+use support::{Bench, HANDLER, execute, number, parts, register, texts};
+use tasker_engine::{
+    commands::{self, Claim, Exchanged, Head, exchange},
+    definition::{StepDefinition, WorkflowDefinition, WorkflowParts},
+    report::Report,
+};
+use tasker_model::{StepState, TaskState, WorkerId};
+
+fn done(claim: &Claim) -> Report {
+    Report::Completed(*claim, json!({ "by": claim.token }))
+}
+
+fn turn(conn: &mut PgConnection, worker: WorkerId, limit: i32, reports: &[Report]) -> Exchanged {
+    exchange(conn, worker, limit, false, reports, &[], None).unwrap()
+}
+
+fn names(exchanged: &Exchanged) -> Vec<&str> {
+    exchanged.claimed.iter().map(|s| s.step_name.as_str()).collect()
+}
+
+#[test]
+fn a_chain_is_gone_on_with_in_the_commit_that_completes_its_parent() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
+    let (task, claims) = bench.started();
+    let turned = turn(&mut bench.conn, bench.worker, 10, &[done(&claims["a"])]);
+    assert_eq!((names(&turned), &turned.changes.ready), (vec!["b"], &vec![]));
+    let next = &turned.claimed[0];
+    assert_eq!(next.parent_results, json!({ "a": { "by": 1 } }));
+    assert_eq!((next.token, next.attempt), (1, 1));
+    assert_eq!(bench.step_state(task, "b"), StepState::InProgress);
+    let log = "select concat_ws(' ', from_state, to_state, worker_id) from tasker.workflow_step_transitions order by at, seq";
+    assert_eq!(texts(&mut bench.conn, log)[2], format!("pending in_progress {}", bench.worker));
+    bench.database.assert_sound();
+    let last = turn(&mut bench.conn, bench.worker, 10, &[done(&next.claim())]);
+    assert_eq!(last.changes.settled, [(task, TaskState::Complete)]);
+    bench.database.assert_sound();
+}
+
+#[test]
+fn it_goes_on_with_no_more_than_it_may_take() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &["a"]), ("c", &["a"]), ("d", &["a"])]);
+    let (_, claims) = bench.started();
+    let turned = turn(&mut bench.conn, bench.worker, 2, &[done(&claims["a"])]);
+    assert_eq!((turned.claimed.len(), turned.changes.ready.len()), (2, 1));
+    assert_eq!(turn(&mut bench.conn, bench.worker, 2, &[]).claimed.len(), 1);
+    bench.database.assert_sound();
+}
+
+#[test]
+fn nothing_of_a_higher_priority_is_passed_over() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
+    let (_, claims) = bench.started();
+    let mut urgent = parts(&[("u", &[])]);
+    urgent.name = "urgent".into();
+    urgent.steps[0].priority = 1;
+    bench.definition = WorkflowDefinition::new(urgent).unwrap();
+    bench.submit();
+    let turned = turn(&mut bench.conn, bench.worker, 1, &[done(&claims["a"])]);
+    assert_eq!((names(&turned), turned.changes.ready.len()), (vec!["u"], 1));
+    // Both at once where there is room, in the order of their priority.
+    let turned = turn(&mut bench.conn, bench.worker, 5, &[done(&turned.claimed[0].claim())]);
+    assert_eq!(names(&turned), ["b"]);
+    bench.database.assert_sound();
+}
+
+#[test]
+fn a_queue_that_is_paused_or_somebody_elses_is_not_gone_on_with() {
+    let mut steps = WorkflowParts::new("two handlers");
+    steps.steps.push(StepDefinition::new("a", HANDLER));
+    for (name, handler) in [("b", "other"), ("c", HANDLER)] {
+        let mut step = StepDefinition::new(name, handler);
+        step.depends_on = vec!["a".into()];
+        steps.steps.push(step);
+    }
+    let mut bench = Bench::with(steps);
+    let (_, claims) = bench.started();
+    execute(
+        &mut bench.conn,
+        &format!("update tasker.queues set paused_at = now() where handler = '{HANDLER}'"),
+    );
+    let turned = turn(&mut bench.conn, bench.worker, 9, &[done(&claims["a"])]);
+    assert_eq!((turned.claimed.len(), turned.changes.ready.len()), (0, 2));
+    execute(&mut bench.conn, "update tasker.queues set paused_at = null");
+    assert_eq!(names(&turn(&mut bench.conn, bench.worker, 9, &[])), ["c"], "b has no worker here");
+}
+
+#[test]
+fn a_worker_whose_lease_ran_out_reports_and_takes_nothing() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
+    let (task, claims) = bench.started();
+    execute(&mut bench.conn, "update tasker.workers set lease_until = now() - interval '1 s'");
+    let turned = turn(&mut bench.conn, bench.worker, 9, &[done(&claims["a"])]);
+    assert_eq!((turned.changes.accepted.len(), turned.claimed.len()), (1, 0));
+    assert_eq!(bench.step_state(task, "b"), StepState::Pending);
+}
+
+#[test]
+fn a_join_is_taken_once_by_whoever_ends_its_last_parent() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &[]), ("join", &["a", "b"])]);
+    let (task, claims) = bench.started();
+    let worker = bench.worker;
+    bench.begin();
+    assert_eq!(turn(&mut bench.conn, worker, 9, &[done(&claims["a"])]).claimed.len(), 0);
+    let other = register(&mut bench.database.connection(), 3_600_000);
+    let report = done(&claims["b"]);
+    let second = bench.blocked(move |conn| turn(conn, other, 9, &[report]));
+    bench.commit();
+    assert_eq!(names(&second.join().unwrap()), ["join"]);
+    assert_eq!(bench.step(task, "join").worker_id, Some(other));
+    bench.database.assert_sound();
+}
+
+#[test]
+fn a_claim_reads_on_behind_a_head_and_a_sweep_finds_what_stands_before_it() {
+    let mut bench = Bench::new(&[("a", &[])]);
+    let tasks: Vec<_> = (0..4).map(|_| bench.submit()).collect();
+    let first = turn(&mut bench.conn, bench.worker, 2, &[]);
+    assert_eq!(first.claimed.iter().map(|s| s.task_id).collect::<Vec<_>>(), tasks[..2]);
+    let [head] = &first.heads[..] else { panic!("{:?}", first.heads) };
+    assert_eq!(head.step_id, first.claimed[1].step_id.0);
+    // The third was given back with an older instant than the head's: it stands before it.
+    let behind = |conn: &mut PgConnection, heads: &[Head]| {
+        exchange(conn, bench.worker, 9, false, &[], heads, None).unwrap()
+    };
+    let moved =
+        "update tasker.workflow_steps set available_at = available_at - interval '1 h' where task_id = ";
+    execute(&mut bench.conn, &format!("{moved}{}", tasks[2]));
+    let next = behind(&mut bench.conn, &first.heads);
+    assert_eq!(next.claimed.iter().map(|s| s.task_id).collect::<Vec<_>>(), tasks[3..]);
+    assert_eq!(behind(&mut bench.conn, &next.heads).claimed, []);
+    assert_eq!(behind(&mut bench.conn, &[]).claimed[0].task_id, tasks[2]);
+}
+
+#[test]
+fn an_idle_turn_says_when_to_look_again() {
+    let mut bench = Bench::new(&[("a", &[])]);
+    assert_eq!(turn(&mut bench.conn, bench.worker, 9, &[]).due_in_ms, None, "nothing waits for anything");
+    let (_, claims) = bench.started();
+    let mut failed = support::failed(claims["a"], tasker_model::FailureKind::Retryable);
+    failed.delay_ms = 60_000;
+    commands::fail(&mut bench.conn, &[failed], None).unwrap();
+    let due = turn(&mut bench.conn, bench.worker, 9, &[]).due_in_ms.unwrap();
+    assert!((50_000..=60_000).contains(&due), "{due}");
+    // Another worker's lease runs out earlier than that.
+    register(&mut bench.conn, 5_000);
+    let due = turn(&mut bench.conn, bench.worker, 9, &[]).due_in_ms.unwrap();
+    assert!((1..=5_000).contains(&due), "{due}");
+}
+
+#[test]
+fn workers_are_woken_only_while_one_waits() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
+    let mut listener = bench.database.connection();
+    execute(&mut listener, "listen tasker");
+    let mut heard = move || {
+        execute(&mut listener, "select 1");
+        listener.notifications_iter().filter_map(Result::ok).filter(|n| n.payload.is_empty()).count()
+    };
+    bench.submit();
+    assert_eq!(heard(), 0, "nobody waits");
+    turn(&mut bench.conn, bench.worker, 9, &[]);
+    let idle = register(&mut bench.conn, 3_600_000);
+    turn(&mut bench.conn, idle, 9, &[]);
+    assert_eq!(number(&mut bench.conn, "select count(*) from tasker.workers where waiting"), 1);
+    bench.submit();
+    assert_eq!(heard(), 1);
+    let busy = turn(&mut bench.conn, idle, 9, &[]);
+    assert_eq!(number(&mut bench.conn, "select count(*) from tasker.workers where waiting"), 0);
+    bench.submit();
+    assert_eq!(heard(), 0);
+    // What is gone on with is nobody else's business; what is left behind is.
+    turn(&mut bench.conn, bench.worker, 9, &[]);
+    turn(&mut bench.conn, bench.worker, 9, &[]);
+    turn(&mut bench.conn, idle, 1, &[done(&busy.claimed[0].claim())]);
+    assert_eq!(heard(), 0);
+}
+
+#[test]
+fn a_renewal_tells_what_is_lost_and_what_was_forgotten() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &[]), ("c", &[])]);
+    let (_, claims) = bench.started();
+    bench.complete(claims["a"]);
+    let known = [claims["a"], claims["b"]];
+    let renewed = commands::renew_worker_with(&mut bench.conn, bench.worker, &known, None).unwrap();
+    assert!(renewed.alive);
+    assert_eq!((renewed.lost, renewed.others), (vec![claims["a"]], vec![claims["c"]]));
+    commands::end_worker(&mut bench.conn, bench.worker, None).unwrap();
+    let over = commands::renew_worker_with(&mut bench.conn, bench.worker, &known, None).unwrap();
+    assert_eq!(over, commands::Renewed::default());
+}
