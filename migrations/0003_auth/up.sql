@@ -1,4 +1,4 @@
--- The tables of authentication: API tokens and the audit. They are written by the crate tasker-auth and read
+-- The tables of authentication: API tokens, sessions, logins and the audit. They are written by the crate tasker-auth and read
 -- by nothing of the engine. No secret is stored, only digests of random secrets.
 
 create table tasker.api_tokens (
@@ -34,6 +34,41 @@ comment on column tasker.api_tokens.expires_at is 'From when on it is refused; N
 comment on column tasker.api_tokens.revoked_at is 'When it was taken back.';
 comment on column tasker.api_tokens.revoked_by is 'Who took it back.';
 comment on column tasker.api_tokens.last_used_at is 'Its last use, to the minute.';
+
+create table tasker.sessions (
+  digest bytea primary key constraint session_digest_length check (length(digest) = 32),
+  subject text not null,
+  identity jsonb not null constraint session_identity_is_object check (jsonb_typeof(identity) = 'object'),
+  created_at timestamptz not null,
+  last_seen_at timestamptz not null,
+  expires_at timestamptz not null
+);
+create index sessions_subject on tasker.sessions (subject);
+create index sessions_expires_at on tasker.sessions (expires_at);
+comment on table tasker.sessions is 'Who is signed in. A row that is gone is a session that has ended.';
+comment on column tasker.sessions.digest is 'SHA-256 of the id in the cookie, which has 256 random bits.';
+comment on column tasker.sessions.subject is 'Who.';
+comment on column tasker.sessions.identity is 'What was known of them when they signed in.';
+comment on column tasker.sessions.created_at is 'When they signed in.';
+comment on column tasker.sessions.last_seen_at is 'Their last request, to a tenth of the idle time.';
+comment on column tasker.sessions.expires_at is 'When the session ends whatever happens.';
+
+create table tasker.logins (
+  digest bytea primary key constraint login_digest_length check (length(digest) = 32),
+  browser bytea not null constraint login_browser_length check (length(browser) = 32),
+  nonce text not null,
+  code_verifier text not null,
+  return_to text not null,
+  expires_at timestamptz not null
+);
+create index logins_expires_at on tasker.logins (expires_at);
+comment on table tasker.logins is 'Logins that were begun at a provider and are not finished. A row is taken once.';
+comment on column tasker.logins.digest is 'SHA-256 of the state that was sent along.';
+comment on column tasker.logins.browser is 'SHA-256 of the cookie of the browser that began it.';
+comment on column tasker.logins.nonce is 'What the token of the provider must repeat.';
+comment on column tasker.logins.code_verifier is 'What proves to the provider that the code is asked for by whoever began.';
+comment on column tasker.logins.return_to is 'The path to go to afterwards.';
+comment on column tasker.logins.expires_at is 'Until when it may be finished.';
 
 create table tasker.audit_log (
   audit_id bigint generated always as identity primary key,

@@ -116,10 +116,12 @@ impl Auth {
         permission: Permission,
         scope: &Scope,
     ) -> Result<Decision, AuthError> {
-        match &self.authorizer {
-            Some(authorizer) => Ok(authorizer.check(who, permission, scope).await?),
-            None => Ok(Decision::allow(Reason::Off)),
+        let Some(authorizer) = &self.authorizer else { return Ok(Decision::allow(Reason::Off)) };
+        // Here and not in the policies, so that none can forget it.
+        if who.limit.excludes(permission, scope) {
+            return Ok(Decision::deny(Reason::BeyondToken));
         }
+        Ok(authorizer.check(who, permission, scope).await?.within(&who.limit))
     }
 
     async fn record_refusal(&self, error: &AuthError, asked: &Asked<'_>) {

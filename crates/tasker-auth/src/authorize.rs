@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{AuthFuture, Filter, Identity, Permission, Scope, Unavailable};
+use crate::{AuthFuture, Filter, Identity, Limit, Permission, Scope, Unavailable};
 
 /// Decides whether an identity has a permission in a scope.
 ///
@@ -49,6 +49,15 @@ impl Decision {
     /// Whether it may.
     pub const fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed { .. })
+    }
+
+    /// The same decision, of a listing no more than the limit.
+    #[must_use]
+    pub(crate) fn within(mut self, limit: &Limit) -> Self {
+        if let Self::Allowed { filter, .. } = &mut self {
+            filter.namespaces = std::mem::take(&mut filter.namespaces).intersection(&limit.namespaces);
+        }
+        self
     }
 
     /// Why, or why not.

@@ -27,9 +27,12 @@ pub enum AuthError {
         /// The header that carries the token.
         header: &'static str,
     },
-    /// No operation is known for the request, so nothing can permit it.
-    #[error("no operation is known for this request")]
+    /// No operation is declared for the request, so nothing can permit it.
+    #[error("there is no such operation")]
     UnknownOperation,
+    /// A handler answered without asking for the permission of its operation; the answer was thrown away.
+    #[error("the operation cannot be served; its permission was not asked for")]
+    Unchecked,
     /// The decision cannot be made now.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -83,11 +86,13 @@ impl Unavailable {
 }
 
 impl AuthError {
-    /// The HTTP status: 401, 403 or 503.
+    /// The HTTP status: 401, 403, 404, 500 or 503.
     pub const fn status(&self) -> u16 {
         match self {
             Self::Missing { .. } | Self::Refused(_) => 401,
-            Self::Forbidden(_) | Self::Csrf { .. } | Self::UnknownOperation => 403,
+            Self::Forbidden(_) | Self::Csrf { .. } => 403,
+            Self::UnknownOperation => 404,
+            Self::Unchecked => 500,
             Self::Unavailable(_) => 503,
         }
     }
@@ -97,6 +102,8 @@ impl AuthError {
         match self.status() {
             401 => "Unauthorized",
             403 => "Forbidden",
+            404 => "Not Found",
+            500 => "Internal Server Error",
             _ => "Service Unavailable",
         }
     }
@@ -115,6 +122,7 @@ impl AuthError {
             Self::Forbidden(_) => "forbidden",
             Self::Csrf { .. } => "csrf_token_missing",
             Self::UnknownOperation => "unknown_operation",
+            Self::Unchecked => "unchecked_operation",
             Self::Unavailable(_) => "unavailable",
         }
     }

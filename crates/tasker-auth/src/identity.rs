@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Namespaces, Permission, PermissionSet};
+use crate::{Namespaces, Permission, PermissionSet, Scope};
 
 /// How an identity was established.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,9 +75,15 @@ impl Limit {
         Self { permissions, namespaces }
     }
 
-    /// Whether the permission is within it.
-    pub fn permits(&self, permission: Permission) -> bool {
-        self.permissions.is_none_or(|set| set.contains(permission))
+    /// Whether it rules the permission out in the scope, whoever has it. Of a listing, [`Auth`](crate::Auth)
+    /// shows only what is within.
+    pub fn excludes(&self, permission: Permission, scope: &Scope) -> bool {
+        let is_somewhere = match scope {
+            Scope::System => self.namespaces == Namespaces::All,
+            Scope::Listing => true,
+            Scope::Thing(thing) => self.namespaces.contains(&thing.namespace),
+        };
+        !is_somewhere || self.permissions.is_some_and(|set| !set.contains(permission))
     }
 }
 

@@ -17,3 +17,17 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+/// The bytes of lowercase hexadecimal digits; `None` for any other text.
+#[cfg(feature = "session")]
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    if text.len() % 2 == 1 {
+        return None;
+    }
+    text.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? * 16 + digit(pair[1])?)).collect()
+}

@@ -18,10 +18,19 @@ pub struct Registry {
 impl Default for Registry {
     fn default() -> Self {
         let empty = Self { authenticators: BTreeMap::new(), coordinators: BTreeMap::new() };
-        empty
+        let registry = empty
             .authenticator("none", |_| Ok(NoAuthenticator))
             .coordinator("deny_all", |_| Ok(DenyAll))
-            .coordinator("roles", |options| RolePolicy::new(read_section(options)?))
+            .coordinator("roles", |options| RolePolicy::new(read_section(options)?));
+        #[cfg(feature = "jwt")]
+        let registry = registry
+            .authenticator("jwt", |options| crate::jwt::JwtAuthenticator::new(&read_section(options)?));
+        #[cfg(feature = "cedar")]
+        let registry = registry.coordinator("cedar", |options| {
+            let config: crate::CedarConfig = read_section(options)?;
+            config.read()
+        });
+        registry
     }
 }
 
@@ -36,6 +45,13 @@ impl Registry {
     ) -> Self {
         let make = move |options: &Value| make(options).map(|a| Arc::new(a) as Arc<dyn Authenticator>);
         self.authenticators.insert(name.to_owned(), Box::new(make));
+        self
+    }
+
+    /// Registers one that is there already, such as the login whose routes a server serves.
+    #[must_use]
+    pub fn authenticator_value(mut self, name: &str, value: Arc<dyn Authenticator>) -> Self {
+        self.authenticators.insert(name.to_owned(), Box::new(move |_| Ok(Arc::clone(&value))));
         self
     }
 

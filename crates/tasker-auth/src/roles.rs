@@ -65,16 +65,9 @@ impl RolePolicy {
         if problems.is_empty() { Ok(Self { config }) } else { Err(problems) }
     }
 
-    /// The decision, without waiting for anything.
+    /// The decision, without waiting for anything. The limit of the identity is for [`Auth`](crate::Auth) to hold.
     pub fn decide(&self, who: &Identity, permission: Permission, scope: &Scope) -> Decision {
-        if !who.limit.permits(permission) {
-            return Decision::deny(Reason::BeyondToken);
-        }
-        let mut grants = self.grants(who, permission);
-        for grant in &mut grants {
-            grant.filter.namespaces =
-                std::mem::take(&mut grant.filter.namespaces).intersection(&who.limit.namespaces);
-        }
+        let grants = self.grants(who, permission);
         match scope {
             Scope::System => decide_by(&grants, |filter| *filter == Filter::ALL).unwrap_or(no(&grants)),
             Scope::Thing(thing) => {

@@ -192,6 +192,26 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    /// Logins that were begun at a provider and are not finished. A row is taken once.
+    tasker.logins (digest) {
+        /// SHA-256 of the state that was sent along.
+        digest -> Binary,
+        /// SHA-256 of the cookie of the browser that began it.
+        browser -> Binary,
+        /// What the token of the provider must repeat.
+        nonce -> Text,
+        /// What proves to the provider that the code is asked for by whoever began.
+        code_verifier -> Text,
+        /// The path to go to afterwards.
+        return_to -> Text,
+        /// Until when it may be finished.
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     /// The ledger of Tasker's migrations.
     tasker.migrations (version) {
         /// Version and name.
@@ -258,6 +278,26 @@ diesel::table! {
         paused_at -> Nullable<Timestamptz>,
         /// When the row was written.
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    /// Who is signed in. A row that is gone is a session that has ended.
+    tasker.sessions (digest) {
+        /// SHA-256 of the id in the cookie, which has 256 random bits.
+        digest -> Binary,
+        /// Who.
+        subject -> Text,
+        /// What was known of them when they signed in.
+        identity -> Jsonb,
+        /// When they signed in.
+        created_at -> Timestamptz,
+        /// Their last request, to a tenth of the idle time.
+        last_seen_at -> Timestamptz,
+        /// When the session ends whatever happens.
+        expires_at -> Timestamptz,
     }
 }
 
@@ -550,10 +590,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     definition_steps,
     dependent_system_object_maps,
     dependent_systems,
+    logins,
     migrations,
     named_steps,
     named_tasks,
     queues,
+    sessions,
     task_annotations,
     task_definitions,
     task_namespaces,

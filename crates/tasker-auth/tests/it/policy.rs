@@ -1,9 +1,7 @@
 //! Z01, Z04–Z07 and the example policies: what roles, ownership and namespaces permit, and what they do not.
 
-mod support;
-
+use crate::support::{Records, asked};
 use serde_json::json;
-use support::{Records, asked};
 use tasker_auth::{
     Action, Auth, AuthError, AuthFuture, Authorizer, CorrelationId, Decision, Filter, HostUser, Identity,
     Limit, Method, Namespaces, Permission, Reason, Resource, RolePolicy, RolesConfig, Scope, Unavailable,
@@ -129,19 +127,24 @@ fn a_listing_tells_what_to_filter_by() {
     assert_eq!(filter(&[]), None);
 }
 
-/// The limit of a token holds whatever the roles permit.
-#[test]
-fn a_token_never_goes_beyond_its_scopes() {
+/// The limit of a token holds whatever the policy permits, and whichever policy it is.
+#[tokio::test]
+async fn a_token_never_goes_beyond_its_scopes() {
     let policy = policy(json!({ "roles": { "admin": { "permissions": ["*"] } } }));
+    let auth = Auth::builder().authorizer(policy).build().unwrap();
     let limit = Limit::new(Some([Permission::TaskShow].into_iter().collect()), Namespaces::only(["shop"]));
     let token = somebody().with_roles(["admin"]).limited(limit);
-    let reason = |p, scope: &Scope| policy.decide(&token, p, scope).reason().clone();
-    assert_eq!(reason(Permission::TaskShow, &shop()), Reason::Role("admin".into()));
-    assert_eq!(reason(Permission::TaskCancel, &shop()), Reason::BeyondToken);
-    assert_eq!(reason(Permission::TaskShow, &Scope::namespace("bank")), Reason::OutsideNamespaces);
-    assert!(!policy.decide(&token, Permission::TaskShow, &Scope::System).is_allowed());
-    let Decision::Allowed { filter, .. } = policy.decide(&token, Permission::TaskShow, &Scope::Listing)
-    else {
+    let decide = async |p, scope: &Scope| auth.decide(&token, p, scope).await.unwrap();
+    assert_eq!(decide(Permission::TaskShow, &shop()).await.reason(), &Reason::Role("admin".into()));
+    for (p, scope) in [
+        (Permission::TaskCancel, shop()),
+        (Permission::TaskCancel, Scope::Listing),
+        (Permission::TaskShow, Scope::namespace("bank")),
+        (Permission::TaskShow, Scope::System),
+    ] {
+        assert_eq!(decide(p, &scope).await, Decision::deny(Reason::BeyondToken), "{p} {scope:?}");
+    }
+    let Decision::Allowed { filter, .. } = decide(Permission::TaskShow, &Scope::Listing).await else {
         panic!("denied")
     };
     assert_eq!(filter, Filter::new(Namespaces::only(["shop"]), None));

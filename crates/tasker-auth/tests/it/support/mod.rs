@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod keys;
+pub(crate) mod provider;
+
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};

@@ -1,8 +1,6 @@
 //! Every operation says what it demands; D-02, D-04.
 
-mod support;
-
-use support::Noise;
+use crate::support::Noise;
 use tasker_auth::{Access, Operations, Permission, Reach, Route, http::Method};
 
 fn access(method: &str, path: &str) -> Option<Access> {

@@ -1,10 +1,8 @@
 //! Z02, Z03: resources, actions and permissions, and the texts of them.
 
-mod support;
-
 use std::collections::BTreeSet;
 
-use support::Noise;
+use crate::support::Noise;
 use tasker_auth::{Action, Permission, PermissionSet, Resource};
 
 /// What the original has; the rest of `Permission::ALL` is ours.
