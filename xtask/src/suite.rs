@@ -55,6 +55,15 @@ pub(crate) fn ci(options: &Options) -> Result<ExitCode> {
             "compile errors",
             vec!["test", "-p", "tasker-engine", "--test", "definition_compile_fail", "--", "--ignored"],
         ),
+        (
+            "tasker-auth by itself",
+            vec!["test", "-p", "tasker-auth", "--test", "it", "alone::", "--", "--ignored"],
+        ),
+        // Cedar is not built for the other tests, since it is as large as everything else.
+        (
+            "tasker-auth with Cedar",
+            vec!["test", "-p", "tasker-auth", "--features", "cedar", "--test", "it", "cedar::"],
+        ),
         ("licences, bans, sources", vec!["deny", "check", "licenses", "bans", "sources"]),
     ];
     let mut failed = vec![];

@@ -73,3 +73,8 @@ pub use scope::{Filter, Namespaces, Scope, Thing};
 pub use secret::{Secret, SecretSource};
 #[cfg(feature = "session")]
 pub use session::{NewSession, SessionConfig, SessionStore, Sessions, SetCookie, Started};
+
+/// The guide, whose code is compiled.
+#[cfg(all(doctest, feature = "axum", feature = "oidc", feature = "postgres"))]
+#[doc = include_str!("../../../docs/auth.md")]
+mod guide {}

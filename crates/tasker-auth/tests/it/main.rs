@@ -10,6 +10,7 @@ mod oidc;
 mod operations;
 mod permissions;
 mod policy;
+mod secrets;
 mod session;
 mod start;
 mod support;

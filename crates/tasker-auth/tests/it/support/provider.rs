@@ -129,11 +129,17 @@ impl Provider {
 
     /// Lets the user in and sends the browser back with a code.
     fn authorize(&self, query: &HashMap<String, String>) -> String {
+        let code = self.let_in(query);
+        format!("{}?code={code}&state={}", query["redirect_uri"], query["state"])
+    }
+
+    /// Lets the user in: the code for what was asked.
+    pub(crate) fn let_in(&self, query: &HashMap<String, String>) -> String {
         let mut state = self.state();
         state.count += 1;
-        let code = format!("code-{}", state.count);
+        let code = format!("code-{}-of-the-provider", state.count);
         state.codes.insert(code.clone(), query.clone());
-        format!("{}?code={code}&state={}", query["redirect_uri"], query["state"])
+        code
     }
 
     fn exchange(&self, form: &HashMap<String, String>, basic: Option<&str>) -> Option<Value> {
