@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) keys: Vec<(String, SigningKey)>,
     /// How often the keys were asked for.
     pub(crate) key_requests: u32,
+    /// How often somebody connected, whatever they said then.
+    pub(crate) connections: u32,
     /// What is answered instead, if anything.
     pub(crate) status: u16,
     /// Changes the claims of an ID token before it is signed.
@@ -50,6 +52,7 @@ impl Provider {
         let state = State {
             keys: vec![("key-1".into(), SigningKey::rsa(1))],
             key_requests: 0,
+            connections: 0,
             status: 200,
             tamper: |_| {},
             replace: |text| text,
@@ -61,6 +64,7 @@ impl Provider {
         let serving = provider.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                serving.state().connections += 1;
                 let provider = serving.clone();
                 let service = service_fn(move |request| provider.clone().answer(request));
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
