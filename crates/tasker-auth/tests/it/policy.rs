@@ -229,7 +229,7 @@ fn d24_the_example_policy_knows_every_resource() {
             "everything": { "permissions": ["*"] },
             "owner": { "own": ["tasker.task:retry", "tasker.task:cancel"] },
         },
-        "admins": ["everything"], "everybody": ["owner"],
+        "admins": ["everything"], "everybody": ["owner"], "nobody": ["owner"],
     }));
     let admin = user(&["admin"], &[]).identity(Method::Session);
     for permission in Permission::ALL {
