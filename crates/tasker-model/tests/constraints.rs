@@ -201,7 +201,7 @@ fn no_check_is_left_out_above() {
     let installed = lines(
         &mut database.connection(),
         "select conname::text as line from pg_constraint where contype = 'c' and connamespace = 'tasker'::regnamespace
-           and conrelid::regclass::text not in ('tasker.api_tokens', 'tasker.audit_log') order by 1",
+           and conrelid::regclass::text not in ('tasker.api_tokens', 'tasker.audit_log', 'tasker.logins', 'tasker.sessions') order by 1",
     );
     let tried: BTreeSet<_> =
         violations().into_iter().map(|(name, _)| name).filter(|n| !n.is_empty()).collect();
