@@ -13,6 +13,7 @@ mod invariants;
 mod lines;
 mod operations;
 mod order;
+pub mod statements;
 
 pub use bug::Bug;
 pub use operations::{StepAnswer, TaskAnswer};
