@@ -47,7 +47,7 @@ enum Command {
     OrderService(ServiceOptions),
     /// Proves the rule of readiness against the functions, for every small task and many random ones.
     Prove(prove::Options),
-    /// Walks every order of commands on small tasks, and looks for seeded faults.
+    /// Walks every order of commands on small tasks, simulates workers, and looks for seeded faults.
     Sim(sim::Options),
     /// Answers for recorded task states, one JSON case a line.
     Readiness(prove::CaseFile),

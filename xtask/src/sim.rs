@@ -1,90 +1,158 @@
-//! `cargo xtask sim`: every order of commands on small tasks, walked on the store in memory, and each seeded fault
-//! looked for. Exits with failure where an invariant breaks or a fault is missed.
+//! `cargo xtask sim`: every order of commands on small tasks, every interleaving of their statements, workers in
+//! simulated worlds, and seeded faults of each that must be found. Exits with failure where an invariant breaks or
+//! a fault is missed.
 
 use std::{process::ExitCode, time::Instant};
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use tasker_testkit::model::{
-    Bug,
-    explore::{Explored, Violation, caught, explore, scenarios},
+use tasker_testkit::{
+    model::{
+        Bug,
+        explore::{caught, explore, scenarios},
+        statements::{Slip, meet, meetings},
+    },
+    sim::{Fault, Kind, Run, simulate},
 };
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many distinct states to walk, all scenarios together.
+    /// How many distinct states to walk, all scenarios together; 0 walks none.
     #[arg(long, default_value_t = 1_000_000)]
     states: usize,
+    /// How many worlds to simulate.
+    #[arg(long, default_value_t = 10_000)]
+    seeds: u64,
+    /// The seed of the first world; the others follow.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
 }
+
+/// The most failures that are told in full.
+const TOLD: usize = 3;
 
 /// What was done, and what was wrong.
 #[derive(Default)]
 struct Figures {
     states: usize,
     commands: usize,
-    tasks: usize,
-    steps: usize,
-    caught: usize,
+    run: Run,
+    runs: u64,
+    faults: usize,
+    found: usize,
+    lost: usize,
+    doubled: usize,
+    stuck: usize,
     violations: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let started = Instant::now();
-    let mut figures = Figures::default();
-    walk(options, &mut figures);
-    for bug in Bug::ALL {
-        match caught(bug) {
-            Some(violation) => tell_of(options, bug, &violation, &mut figures),
-            None => figures.violations.push(format!("the seeded fault {bug:?} is not caught")),
+    let (started, mut figures) = (Instant::now(), Figures::default());
+    let say = |line: String| {
+        if !options.json {
+            println!("{line}");
         }
+    };
+    if options.states > 0 {
+        walk(options.states, &mut figures, &say);
+        interleave(&mut figures, &say);
     }
-    figures.violations.iter().for_each(|v| eprintln!("VIOLATION {v}"));
+    live(options, &mut figures);
+    say(format!("{} worlds from seed {}: {:?}", figures.runs, options.seed, figures.run));
+    if options.states > 0 {
+        look_for_faults(&mut figures, &say);
+    }
+    figures.violations.iter().take(TOLD).for_each(|v| eprintln!("VIOLATION {v}"));
     show(options, &figures, started.elapsed().as_secs_f64());
     Ok(if figures.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Walks the scenarios, each to its share of what the former ones left.
-fn walk(options: &Options, figures: &mut Figures) {
+fn walk(states: usize, figures: &mut Figures, say: &impl Fn(String)) {
     let all = scenarios();
     for (n, scenario) in all.iter().enumerate() {
-        let share = options.states.saturating_sub(figures.states) / (all.len() - n);
-        let Explored { states, commands, exhausted, violation } = explore(scenario, None, share.max(1));
-        if !options.json {
-            let all = if exhausted { ", all there are" } else { "" };
-            println!("{:<26} {states:>9} states{all}, {commands} commands", scenario.name);
-        }
-        figures.states += states;
-        figures.commands += commands;
-        figures.tasks += scenario.workflows.len();
-        figures.steps += scenario.workflows.iter().map(|w| w.steps().len()).sum::<usize>();
-        figures.violations.extend(violation.map(|v| v.to_string()));
+        let share = states.saturating_sub(figures.states) / (all.len() - n);
+        let explored = explore(scenario, None, share.max(1));
+        let all = if explored.exhausted { ", all there are" } else { "" };
+        say(format!(
+            "{:<26} {:>9} states{all}, {} commands",
+            scenario.name, explored.states, explored.commands
+        ));
+        figures.states += explored.states;
+        figures.commands += explored.commands;
+        figures.violations.extend(explored.violation.map(|v| v.to_string()));
     }
 }
 
-fn tell_of(options: &Options, bug: Bug, violation: &Violation, figures: &mut Figures) {
-    figures.caught += 1;
-    if !options.json {
-        println!("\n{bug:?} is caught in {violation}");
+fn interleave(figures: &mut Figures, say: &impl Fn(String)) {
+    for meeting in meetings() {
+        let met = meet(&meeting, None);
+        say(format!(
+            "{:<32} {:>6} states, {} ends, {} deadlocks",
+            meeting.name, met.states, met.ends, met.deadlocks
+        ));
+        figures.violations.extend(met.violation);
+    }
+}
+
+fn live(options: &Options, figures: &mut Figures) {
+    for seed in options.seed..options.seed.saturating_add(options.seeds) {
+        figures.runs += 1;
+        match simulate(seed, None) {
+            Ok(run) => figures.run += run,
+            Err(failure) => {
+                match failure.kind {
+                    Kind::Lost => figures.lost += 1,
+                    Kind::Doubled => figures.doubled += 1,
+                    Kind::Stuck => figures.stuck += 1,
+                }
+                figures.violations.push(failure.to_string());
+            }
+        }
+    }
+}
+
+fn look_for_faults(figures: &mut Figures, say: &impl Fn(String)) {
+    let mut look = |name: String, story: Option<String>| {
+        figures.faults += 1;
+        match story {
+            Some(story) => {
+                figures.found += 1;
+                say(format!("\n{name} is found in {story}"));
+            }
+            None => figures.violations.push(format!("the seeded fault {name} is not found")),
+        }
+    };
+    for bug in Bug::ALL {
+        look(format!("{bug:?}"), caught(bug).map(|v| v.to_string()));
+    }
+    for slip in Slip::ALL {
+        look(format!("{slip:?}"), meetings().iter().find_map(|m| meet(m, Some(slip)).violation));
+    }
+    for fault in Fault::ALL {
+        let found = (1..=400).find_map(|seed| simulate(seed, Some(fault)).err());
+        look(format!("{fault:?}"), found.map(|f| format!("seed {}, at {} ms: {}", f.seed, f.at_ms, f.wrong)));
     }
 }
 
 fn show(options: &Options, figures: &Figures, seconds: f64) {
-    let Figures { states, commands, tasks, steps, caught, violations } = figures;
+    let Figures { states, commands, runs, run, faults, found, lost, doubled, stuck, violations } = figures;
     if options.json {
         println!(
             "{}",
-            json!({"states": states, "commands": commands, "tasks": tasks, "steps": steps, "violations": violations.len(),
-                "faults": Bug::ALL.len(), "faults_caught": caught, "seconds": seconds})
+            json!({"runs": runs, "states": states, "commands": commands, "tasks": run.tasks, "steps": run.steps,
+                "kills": run.kills, "lost_answers": run.lost_answers, "lost": lost, "doubled": doubled, "stuck": stuck,
+                "violations": violations.len(), "faults": faults, "faults_found": found, "seed": options.seed,
+                "seconds": seconds})
         );
     } else {
         println!(
-            "\n{states} states by {commands} commands, {} violations; {caught} of {} seeded faults caught; {seconds:.0} s",
-            violations.len(),
-            Bug::ALL.len()
+            "\n{states} states by {commands} commands, {runs} worlds, {} violations; {found} of {faults} seeded faults found; {seconds:.0} s",
+            violations.len()
         );
     }
 }

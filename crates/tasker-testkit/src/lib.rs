@@ -27,6 +27,7 @@ pub mod model;
 pub mod proof;
 pub mod recorded;
 pub mod shapes;
+pub mod sim;
 
 pub use coordinator::{TestCoordinator, TestRun};
 pub use database::{TestDatabase, check_invariants};

@@ -8,7 +8,7 @@ use super::{At, Bug, Changes, Go, Held, Millis, Store};
 const DEAD_WORKERS: usize = 16;
 
 /// The most steps that a claim takes back first.
-const TAKEN_BACK: usize = 100;
+pub(super) const TAKEN_BACK: usize = 100;
 
 impl Store {
     /// What a claim of this worker could take now, in its order; steps that it finds expired are taken back
@@ -62,9 +62,20 @@ impl Store {
 
     /// Reports attempts that succeeded. SQL: `tasker.complete_steps`.
     pub fn complete(&mut self, reports: &[Held], now: Millis) -> Changes {
+        self.finish(reports, now, |_, _| vec![]).0
+    }
+
+    /// Writes results, releases the children and settles the tasks; some of the children are gone on with at once.
+    /// SQL: `tasker.finish_steps`.
+    pub(super) fn finish(
+        &mut self,
+        reports: &[Held],
+        now: Millis,
+        go_on: impl FnOnce(&mut Self, &[At]) -> Vec<Held>,
+    ) -> (Changes, Vec<Held>) {
         let done = self.valid(reports.iter().copied());
         if done.is_empty() {
-            return Changes::default();
+            return Default::default();
         }
         for at in &done {
             let step = self.step_mut(*at);
@@ -72,11 +83,13 @@ impl Store {
             step.completions += 1;
             self.go(*at, StepState::Complete, now, Go::default());
         }
-        let ready = self.release_children(&done, now);
+        let mut ready = self.release_children(&done, now);
         let mut deltas: Vec<_> = done.iter().map(|at| (at.task, -1)).collect();
         deltas.extend(ready.iter().filter(|at| self.counts(**at)).map(|at| (at.task, 1)));
+        let taken = go_on(self, &ready);
+        ready.retain(|at| taken.iter().all(|t| t.at != *at));
         let settled = self.adjust(&without_zeros(deltas), now);
-        Changes { accepted: done, dead: vec![], ready, settled }
+        (Changes { accepted: done, dead: vec![], ready, settled }, taken)
     }
 
     /// Whether a child that became available is live.

@@ -8,6 +8,7 @@
 mod adjust;
 mod bug;
 mod claims;
+mod exchange;
 pub mod explore;
 mod invariants;
 mod lines;
@@ -16,6 +17,7 @@ mod order;
 pub mod statements;
 
 pub use bug::Bug;
+pub use exchange::Turn;
 pub use operations::{StepAnswer, TaskAnswer};
 
 use std::{

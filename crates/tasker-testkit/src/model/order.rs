@@ -7,7 +7,7 @@ impl Store {
         step.is_offered() && !step.paused && step.available_at.is_some_and(|at| at <= now)
     }
 
-    fn queue_of(&self, at: At) -> usize {
+    pub(super) fn queue_of(&self, at: At) -> usize {
         self.tasks[at.task].workflow.steps()[at.step].queue
     }
 
