@@ -15,6 +15,7 @@ use tasker_engine::{
     commands::{self, Changes as Answer, Claim, FailedAttempt},
     definition::{FailurePolicy, StepDefinition, WorkflowDefinition, WorkflowParts},
     identity::Identity,
+    report::Report,
     submit::{TaskRequest, submit},
 };
 use tasker_model::{FailureKind, StepId, TaskId, WorkerId};
@@ -158,11 +159,13 @@ impl Twins {
     fn step(&mut self) {
         self.now += [0, 0, 1, 1, 10, 10, 100, 200, 500, 3_000][self.rng.usize(..10)];
         match self.rng.u8(0..100) {
-            0..28 => self.claim(),
-            28..46 => self.complete(),
+            0..14 => self.claim(),
+            14..36 => self.exchange(),
+            36..46 => self.complete(),
             46..60 => self.fail(),
             60..65 => self.release(),
-            65..69 => self.renew(),
+            65..67 => self.renew(),
+            67..69 => self.renew_with(),
             69..73 => self.register(),
             73..74 => self.end_worker(),
             74..77 => self.expire(),
@@ -227,6 +230,64 @@ impl Twins {
         let answer = commands::complete(&mut self.conn, &sent, instant(self.now)).unwrap();
         let changes = self.store.complete(&reports, self.now);
         self.same(&answer, &changes, sent.len());
+    }
+
+    fn exchange(&mut self) {
+        let (worker, limit, expire) = (self.worker(), self.rng.usize(0..=4), self.rng.bool());
+        let reports = if self.rng.u8(..) < 60 { vec![] } else { self.some_claims() };
+        self.said("exchange", &(worker, limit, expire, &reports));
+        let sent: Vec<_> =
+            reports.iter().map(|r| Report::Completed(self.claim_of(*r), json!({"token": r.token}))).collect();
+        let id = WorkerId(worker as i64 + 1);
+        let now = instant(self.now);
+        let answer = commands::exchange(&mut self.conn, id, limit as i32, expire, &sent, &[], now).unwrap();
+        let taken: Vec<At> = answer.claimed.iter().map(|r| self.at_of(r.task_id, r.step_id)).collect();
+        let story = self.story();
+        let turn =
+            self.store.exchange_as((worker, limit, expire), &reports, self.now, |store, offered, left| {
+                let more: Vec<At> = taken.iter().copied().filter(|at| offered.contains(at)).collect();
+                assert!(
+                    store.could_take(&offered, &more, left),
+                    "{more:?} was claimed, on offer was {offered:?}; {story}"
+                );
+                more
+            });
+        self.same(&answer.changes, &turn.changes, sent.len());
+        let mut said: Vec<_> =
+            answer.claimed.iter().zip(&taken).map(|(r, at)| Held { at: *at, token: r.token }).collect();
+        let mut claimed = turn.claimed.clone();
+        said.sort_unstable();
+        claimed.sort_unstable();
+        assert_eq!(said, claimed, "{story}");
+        assert_eq!(answer.due_in_ms.map(Millis::from), turn.due_in, "{story}");
+        *self.counts.entry("claimed").or_default() += claimed.len() as u64;
+        self.claims.extend(claimed);
+    }
+
+    fn renew_with(&mut self) {
+        let (worker, claims) = (self.worker(), self.some_claims());
+        self.said("renew_with", &(worker, &claims));
+        let sent: Vec<_> = claims.iter().map(|c| self.claim_of(*c)).collect();
+        let id = WorkerId(worker as i64 + 1);
+        let renewed = commands::renew_worker_with(&mut self.conn, id, &sent, instant(self.now)).unwrap();
+        let alive = self.store.renew(worker, self.now);
+        let (mut lost, mut others) = self.store.notes(worker, &claims);
+        if !alive {
+            (lost, others) = (vec![], vec![]);
+        }
+        let held = |said: &[Claim]| {
+            let mut held: Vec<Held> =
+                said.iter().map(|c| Held { at: self.at_of(c.task_id, c.step_id), token: c.token }).collect();
+            held.sort_unstable();
+            held
+        };
+        lost.sort_unstable();
+        assert_eq!(
+            (renewed.alive, held(&renewed.lost), held(&renewed.others)),
+            (alive, lost, others),
+            "{}",
+            self.story()
+        );
     }
 
     fn fail(&mut self) {

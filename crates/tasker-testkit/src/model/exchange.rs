@@ -25,6 +25,21 @@ impl Store {
         reports: &[Held],
         now: Millis,
     ) -> Turn {
+        self.exchange_as((worker, limit, expire), reports, now, |_, mut offered, left| {
+            offered.truncate(left);
+            offered
+        })
+    }
+
+    /// The same for a worker, a limit and whether to expire, where `pick` says which of the steps on offer, up to
+    /// so many, are taken.
+    pub fn exchange_as(
+        &mut self,
+        (worker, limit, expire): (usize, usize, bool),
+        reports: &[Held],
+        now: Millis,
+        pick: impl FnOnce(&Self, Vec<At>, usize) -> Vec<At>,
+    ) -> Turn {
         if expire && reports.is_empty() {
             self.expire(super::claims::TAKEN_BACK, now);
         }
@@ -44,8 +59,7 @@ impl Store {
         if !serves {
             return turn;
         }
-        let more = self.in_order(worker, now).into_iter().take(limit - turn.claimed.len());
-        let more: Vec<At> = more.collect();
+        let more = pick(self, self.in_order(worker, now), limit - turn.claimed.len());
         let more = self.take(worker, &more, now);
         turn.claimed.extend(more);
         if turn.claimed.is_empty() {

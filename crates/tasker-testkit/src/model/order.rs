@@ -1,6 +1,6 @@
 //! The order of claiming: queues and priorities by their heads, then each in the order of `available_at`.
 
-use super::{At, Millis, Step, Store};
+use super::{At, Held, Millis, Step, Store};
 
 impl Store {
     fn is_ready(&self, step: &Step, now: Millis) -> bool {
@@ -26,6 +26,15 @@ impl Store {
     pub fn next_due(&self, worker: usize) -> Option<Millis> {
         let served = self.steps().filter(|(at, _)| self.workers[worker].queues.contains(&self.queue_of(*at)));
         served.filter(|(_, s)| s.is_offered() && !s.paused).filter_map(|(_, s)| s.available_at).min()
+    }
+
+    /// Which of the claims an incarnation no longer holds, and which others it holds, by id. SQL:
+    /// `tasker.renew_worker`.
+    pub fn notes(&self, worker: usize, claims: &[Held]) -> (Vec<Held>, Vec<Held>) {
+        let lost = claims.iter().filter(|c| self.step(c.at).seq != c.token).copied();
+        let theirs = self.steps().filter(|(_, s)| s.worker == Some(worker));
+        let theirs = theirs.map(|(at, s)| Held { at, token: s.seq });
+        (lost.collect(), theirs.filter(|h| !claims.contains(h)).collect())
     }
 
     /// Whether nothing is or will become claimable for a worker by itself. SQL: `tasker.is_drained`.

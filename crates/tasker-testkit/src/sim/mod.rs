@@ -2,9 +2,12 @@
 //! that lets processes die, freeze and come back, loses answers and notifications, makes the database slow or
 //! unreachable and its clock jump. Start at [`simulate`].
 
+mod database;
+mod decide;
 mod event;
 mod fault;
 mod process;
+mod watch;
 mod weather;
 mod world;
 

@@ -7,7 +7,7 @@ use tasker_model::{
 };
 
 use super::{Action, Scenario, scenario::Rare};
-use crate::model::{At, Bug, Changes, Held, Millis, Store};
+use crate::model::{At, Bug, Changes, Held, Logged, Millis, Step, Store};
 
 /// The length of every lease: less than two of them pass unnoticed by nobody.
 const LEASE: Millis = 2;
@@ -162,7 +162,24 @@ impl World {
 
     fn fail(&mut self, n: usize, c: usize, kind: FailureKind, delay: Millis) -> Result<(), String> {
         let held = self.processes[n].held.remove(c);
-        self.report(&[held], |store| store.fail(&[(held, kind, delay)], 0))
+        self.report(&[held], |store| store.fail(&[(held, kind, delay)], 0))?;
+        self.holds_the_rest(held.at)
+    }
+
+    /// A step that has just died holds every unfinished one of its task, if that fails fast.
+    fn holds_the_rest(&self, at: At) -> Result<(), String> {
+        let task = &self.store.tasks[at.task];
+        let died = task.is_dead(at.step)
+            && self.store.log.iter().any(|l| matches!(l, Logged::Step { step, .. } if *step == at));
+        let free = |s: &Step| {
+            !s.held && matches!(s.state, StepState::Pending | StepState::InProgress | StepState::Error)
+        };
+        if task.workflow.is_fail_fast() && died && task.steps.iter().any(free) {
+            return Err(format!(
+                "step {at} is dead and its task fails fast, but an unfinished step is not held"
+            ));
+        }
+        Ok(())
     }
 
     /// A report is accepted exactly where its claim is still held, and changes nothing else.
