@@ -252,6 +252,31 @@ fn a_claim_that_nobody_knows_of_is_given_back_after_two_renewals() {
 }
 
 #[test]
+fn a_claim_whose_answer_is_on_its_way_is_not_given_back() {
+    let mut core = core();
+    let slow = turn(&mut core, Duration::ZERO);
+    core.renewed(1_000 * MS, true, &[], &claims([9]));
+    core.renewed(2_000 * MS, true, &[], &claims([9]));
+    answer(&mut core, 2_500 * MS, &slow, claims([9]));
+    assert_eq!(core.held(), claims([9]), "it runs, and nothing is reported of it");
+    // The same for a turn that began before the claim was found and whose answer is lost.
+    let mut core = self::core();
+    let lost = turn(&mut core, Duration::ZERO);
+    core.renewed(1_000 * MS, true, &[], &claims([9]));
+    core.refused(1_500 * MS, lost.id);
+    core.renewed(2_000 * MS, true, &[], &claims([9]));
+    assert_eq!(core.held(), claims([9]), "it is to be given back");
+}
+
+#[test]
+fn while_handlers_of_an_expired_lease_end_nothing_wakes_the_worker() {
+    let mut core = running(1..=1);
+    assert_eq!(core.next(3_000 * MS), Some(Action::Stop(claims([1]))));
+    assert_eq!(core.next(3_000 * MS), None);
+    assert_eq!(core.wake_at(), Duration::MAX);
+}
+
+#[test]
 fn a_stop_drains_and_then_tells_what_still_runs() {
     let mut core = running(1..=2);
     core.stop(10 * MS);

@@ -5,7 +5,7 @@
 //! one clock that does not run backwards. The worker drives it on tokio, a simulation by a seeded scheduler.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -138,8 +138,9 @@ pub struct Core {
     renewing: bool,
     /// When the last renewal that held was asked for.
     confirmed: Duration,
-    /// Claims that the last renewal found without our knowing of them.
-    strays: HashSet<Claim>,
+    /// Claims that the last renewal found without our knowing of them, each with the turn that came next when
+    /// it was first found.
+    strays: HashMap<Claim, u64>,
     stops: Vec<Claim>,
     ask_drained: bool,
     asking: bool,
@@ -168,7 +169,7 @@ impl Core {
             renew_at: now + limits.lease / 3,
             renewing: false,
             confirmed: now,
-            strays: HashSet::new(),
+            strays: HashMap::new(),
             stops: vec![],
             ask_drained: false,
             asking: false,
@@ -207,8 +208,12 @@ impl Core {
 
     /// When to ask again if nothing happens before.
     pub fn wake_at(&self) -> Duration {
-        let mut at = if self.renewing { Duration::MAX } else { self.renew_at };
-        at = at.min(self.confirmed + self.limits.lease);
+        let mut at = Duration::MAX;
+        // A lease that is over is not waited for: its handlers end when they end.
+        if self.phase != Phase::Expired {
+            at = if self.renewing { at } else { self.renew_at };
+            at = at.min(self.confirmed + self.limits.lease);
+        }
         if let Phase::Draining { until, told: false } = self.phase {
             at = at.min(until);
         }
@@ -289,11 +294,16 @@ impl Core {
         }
         (self.confirmed, self.renew_at) = (asked, asked + self.limits.lease / 3);
         self.stops.extend(lost.iter().filter(|c| self.running.get(&c.step_id) == Some(c)));
-        // A claim may be on its way to us: only what two renewals in a row found is given back.
+        // A claim may be on its way to us: it is given back once every turn that was under way when it was
+        // first found has been answered, and nobody knows of it still.
         let known: HashSet<Claim> = self.held().into_iter().collect();
-        let strays: HashSet<Claim> = others.iter().filter(|c| !known.contains(c)).copied().collect();
-        self.ended.extend(strays.intersection(&self.strays).map(|c| Report::Released(*c)));
-        self.strays = strays.difference(&self.strays).copied().collect();
+        let oldest = self.flights.keys().next().copied().unwrap_or(self.next_id);
+        let since = |c: &Claim| self.strays.get(c).copied();
+        let unknown: Vec<Claim> = others.iter().filter(|c| !known.contains(c)).copied().collect();
+        let lost = unknown.iter().filter(|c| since(c).is_some_and(|turn| turn <= oldest));
+        let lost: Vec<Report> = lost.map(|c| Report::Released(*c)).collect();
+        self.strays = unknown.iter().map(|c| (*c, since(c).unwrap_or(self.next_id))).collect();
+        self.ended.extend(lost);
     }
 
     /// A renewal failed for now; it is tried again well before the lease runs out.
