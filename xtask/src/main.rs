@@ -12,6 +12,7 @@ mod demo;
 mod first_run;
 mod fuzz;
 mod migrate;
+mod mutants;
 mod orders;
 mod prove;
 mod sim;
@@ -49,6 +50,8 @@ enum Command {
     Prove(prove::Options),
     /// Walks every order of commands on small tasks, simulates workers, and looks for seeded faults.
     Sim(sim::Options),
+    /// Puts small faults into the SQL of the commands, and says which no test finds.
+    Mutants(mutants::Options),
     /// Answers for recorded task states, one JSON case a line.
     Readiness(prove::CaseFile),
     /// Writes what is generated: the migration of the functions, and the Rust schema.
@@ -147,6 +150,7 @@ fn main() -> ExitCode {
         Command::Data(options) => data::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Prove(options) => prove::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Sim(options) => sim::run(&options),
         Command::Readiness(file) => prove::answer_file(&file).map(|()| ExitCode::SUCCESS),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),

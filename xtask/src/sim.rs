@@ -6,7 +6,6 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
 use tasker_testkit::{
     model::{
         Bug,
@@ -15,6 +14,8 @@ use tasker_testkit::{
     },
     sim::{Fault, Kind, Run, simulate},
 };
+
+use crate::battery::evidence::{Evidence, Json, Origin};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -27,19 +28,17 @@ pub(crate) struct Options {
     /// The seed of the first world; the others follow.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Prints one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
-
-/// The most failures that are told in full.
-const TOLD: usize = 3;
 
 /// What was done, and what was wrong.
 #[derive(Default)]
 struct Figures {
     states: usize,
     commands: usize,
+    /// States of statements that interleave.
+    interleaved: usize,
     run: Run,
     runs: u64,
     faults: usize,
@@ -51,12 +50,9 @@ struct Figures {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let (started, mut figures) = (Instant::now(), Figures::default());
-    let say = |line: String| {
-        if !options.json {
-            println!("{line}");
-        }
-    };
+    let (started, origin, mut figures) = (Instant::now(), Origin::now(), Figures::default());
+    // Standard output is the object's where it is wanted there.
+    let say = |line: String| eprintln!("{line}");
     if options.states > 0 {
         walk(options.states, &mut figures, &say);
         interleave(&mut figures, &say);
@@ -66,9 +62,41 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.states > 0 {
         look_for_faults(&mut figures, &say);
     }
-    figures.violations.iter().take(TOLD).for_each(|v| eprintln!("VIOLATION {v}"));
-    show(options, &figures, started.elapsed().as_secs_f64());
-    Ok(if figures.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let seconds = started.elapsed().as_secs_f64();
+    let Figures { states, runs, faults, found, .. } = figures;
+    let wrong = figures.violations.len();
+    say(format!(
+        "\n{states} states, {runs} worlds, {wrong} violations; {found} of {faults} seeded faults found; {seconds:.0} s"
+    ));
+    options.json.write(figures.evidence(options, seconds), origin)?;
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Figures {
+    fn evidence(self, options: &Options, seconds: f64) -> Evidence {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let mut evidence = Evidence {
+            runs: u32::try_from(self.runs).unwrap_or(u32::MAX),
+            tasks: count(self.run.tasks),
+            steps: count(self.run.steps),
+            kills: self.run.kills as u64,
+            lost: count(self.lost),
+            doubled: count(self.doubled),
+            stuck: count(self.stuck),
+            seed: options.seed,
+            violations: self.violations,
+            ..Evidence::default()
+        };
+        evidence.set("states", self.states);
+        evidence.set("commands", self.commands);
+        evidence.set("statement_states", self.interleaved);
+        evidence.set("lost_answers", self.run.lost_answers);
+        evidence.set("settled_after_ms", self.run.settled_after_ms);
+        evidence.set("faults", self.faults);
+        evidence.set("faults_found", self.found);
+        evidence.set("seconds", seconds.round());
+        evidence
+    }
 }
 
 /// Walks the scenarios, each to its share of what the former ones left.
@@ -95,6 +123,7 @@ fn interleave(figures: &mut Figures, say: &impl Fn(String)) {
             "{:<32} {:>6} states, {} ends, {} deadlocks",
             meeting.name, met.states, met.ends, met.deadlocks
         ));
+        figures.interleaved += met.states;
         figures.violations.extend(met.violation);
     }
 }
@@ -136,23 +165,5 @@ fn look_for_faults(figures: &mut Figures, say: &impl Fn(String)) {
     for fault in Fault::ALL {
         let found = (1..=400).find_map(|seed| simulate(seed, Some(fault)).err());
         look(format!("{fault:?}"), found.map(|f| format!("seed {}, at {} ms: {}", f.seed, f.at_ms, f.wrong)));
-    }
-}
-
-fn show(options: &Options, figures: &Figures, seconds: f64) {
-    let Figures { states, commands, runs, run, faults, found, lost, doubled, stuck, violations } = figures;
-    if options.json {
-        println!(
-            "{}",
-            json!({"runs": runs, "states": states, "commands": commands, "tasks": run.tasks, "steps": run.steps,
-                "kills": run.kills, "lost_answers": run.lost_answers, "lost": lost, "doubled": doubled, "stuck": stuck,
-                "violations": violations.len(), "faults": faults, "faults_found": found, "seed": options.seed,
-                "seconds": seconds})
-        );
-    } else {
-        println!(
-            "\n{states} states by {commands} commands, {runs} worlds, {} violations; {found} of {faults} seeded faults found; {seconds:.0} s",
-            violations.len()
-        );
     }
 }
