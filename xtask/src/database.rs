@@ -8,7 +8,7 @@ use std::sync::{
 use anyhow::{Context, Result};
 use diesel::{RunQueryDsl, sql_query};
 use tasker_engine::db::connect;
-use tasker_localpg::{Progress, Resolved, Wanted, resolve, with_database};
+use tasker_localpg::{Cluster, Environment, Progress, Resolved, Wanted, resolve, resolve_in, with_database};
 use tasker_model::migrations;
 
 /// A migrated database that is dropped with the value, and the server that it is on.
@@ -33,6 +33,21 @@ impl Scratch {
         let wanted = Wanted::throw_away().max_connections(200);
         let wanted = DURABLE.iter().fold(wanted, |wanted, (name, value)| wanted.setting(*name, *value));
         Self::on(resolve(database_url, &wanted, &mut show)?.into())
+    }
+
+    /// The same on a server that nobody else uses, with further settings.
+    pub(crate) fn of_its_own(settings: &[(&str, &str)]) -> Result<Self> {
+        let wanted = DURABLE.iter().chain(settings);
+        let wanted = wanted.fold(Wanted::throw_away(), |wanted, (name, value)| wanted.setting(*name, *value));
+        let environment: Environment = std::env::vars_os()
+            .filter(|(name, _)| name != "TASKER_DATABASE_URL" && name != "DATABASE_URL")
+            .collect();
+        Self::on(resolve_in(&environment, None, &wanted, &mut show)?.into())
+    }
+
+    /// The cluster that it is on, where that was started for it.
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        self.server.cluster.as_ref()
     }
 
     /// Another one on the same server.

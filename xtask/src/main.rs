@@ -4,6 +4,7 @@
 
 mod battery;
 mod bench;
+mod chaos;
 mod codegen;
 mod crash;
 mod data;
@@ -74,6 +75,8 @@ enum Command {
     Crash(crash::Options),
     /// Works for an hour at half of the peak, and says what grew.
     Soak(soak::Options),
+    /// Puts the database into every kind of trouble while workers run, and counts every effect.
+    Chaos(chaos::Options),
     /// One worker process of a battery.
     #[command(hide = true)]
     BatteryWorker(battery::process::WorkerProcess),
@@ -134,6 +137,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::DemoWorker(process) => demo::work(process).map(|()| ExitCode::SUCCESS),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::BatteryWorker(process) => battery::process::work(process).map(|()| ExitCode::SUCCESS),

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use diesel::{PgConnection, prelude::*};
-use tasker_engine::db::{Db, connect};
-use tasker_localpg::{Origin, Progress, Resolved, Wanted, resolve};
+use tasker_engine::db::{Db, DbOptions, Statements, connect_with};
+use tasker_localpg::{Environment, Origin, Progress, Resolved, Wanted, resolve};
 use tasker_model::migrations::{self, MigrationError};
 
-use crate::{exit::Outcome, output::note};
+use crate::{
+    exit::{Failure, Outcome},
+    output::note,
+};
 
 /// Where the database is; flags of every command that needs one.
 #[derive(Debug, Clone, Default, Args)]
@@ -15,19 +18,45 @@ pub(crate) struct DatabaseArgs {
     /// The database to use instead of TASKER_DATABASE_URL, DATABASE_URL or the private cluster
     #[arg(long, value_name = "URL", global = true, help_heading = "Global options")]
     pub(crate) database_url: Option<String>,
+
+    /// How statements reach the database; unnamed for a pooler of transactions that does not keep names
+    /// [default: TASKER_STATEMENTS, or named]
+    #[arg(long, value_name = "named|unnamed", global = true, value_parser = statements, help_heading = "Global options")]
+    pub(crate) statements: Option<Statements>,
+}
+
+fn statements(text: &str) -> Result<Statements, String> {
+    match text {
+        "named" => Ok(Statements::Named),
+        "unnamed" => Ok(Statements::Unnamed),
+        _ => Err("`named` or `unnamed`".into()),
+    }
+}
+
+impl DatabaseArgs {
+    fn statements(&self) -> Outcome<Statements> {
+        match (self.statements, Environment::current().text("TASKER_STATEMENTS")) {
+            (Some(said), _) => Ok(said),
+            (None, Some(text)) => statements(&text)
+                .map_err(|e| Failure::input(format!("TASKER_STATEMENTS is {e}, not `{text}`"))),
+            (None, None) => Ok(Statements::default()),
+        }
+    }
 }
 
 /// A database that stays up for as long as the value lives: drop pools and connections before it.
 #[derive(Debug)]
 pub(crate) struct Database {
     resolved: Resolved,
+    statements: Statements,
 }
 
 impl Database {
     /// Finds the database, or starts the private one, without looking at its schema.
     pub(crate) fn find(args: &DatabaseArgs) -> Outcome<Self> {
+        let statements = args.statements()?;
         let resolved = resolve(args.database_url.clone(), &Wanted::durable(), &mut |p| tell(&p))?;
-        Ok(Self { resolved })
+        Ok(Self { resolved, statements })
     }
 
     /// Finds a database whose schema fits. A private one is migrated as needed, another one only where
@@ -47,12 +76,13 @@ impl Database {
 
     /// One connection.
     pub(crate) fn connect(&self) -> Outcome<PgConnection> {
-        Ok(connect(&self.resolved.url)?)
+        Ok(connect_with(&self.resolved.url, self.statements)?)
     }
 
     /// A pool.
     pub(crate) fn pool(&self, size: u32) -> Outcome<Db> {
-        Ok(Db::connect(&self.resolved.url, size)?)
+        let options = DbOptions { connections: size, statements: self.statements };
+        Ok(Db::connect_with(&self.resolved.url, options)?)
     }
 
     fn is_private(&self) -> bool {

@@ -241,7 +241,16 @@ fn explained(conn: &mut PgConnection, error: QueryError) -> DbError {
 
 /// Opens one connection, or says in a sentence why not, without the password of the URL.
 pub fn connect(url: &str) -> Result<PgConnection, DbError> {
-    PgConnection::establish(url).map_err(|e| DbError::Unreachable(connection_sentence(&e)))
+    connect_with(url, Statements::Named)
+}
+
+/// The same, with named or unnamed statements.
+pub fn connect_with(url: &str, statements: Statements) -> Result<PgConnection, DbError> {
+    let mut conn = PgConnection::establish(url).map_err(|e| DbError::Unreachable(connection_sentence(&e)))?;
+    if statements == Statements::Unnamed {
+        conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+    }
+    Ok(conn)
 }
 
 fn connection_sentence(error: &ConnectionError) -> String {
@@ -290,10 +299,7 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Tracked, DbError> {
         let tested_after = self.troubles.load(Ordering::Relaxed);
-        let mut inner = connect(&self.url)?;
-        if self.statements == Statements::Unnamed {
-            inner.set_prepared_statement_cache_size(CacheSize::Disabled);
-        }
+        let inner = connect_with(&self.url, self.statements)?;
         Ok(Tracked { inner, suspect: false, unusable: false, tested_after })
     }
 

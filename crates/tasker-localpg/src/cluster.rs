@@ -127,6 +127,13 @@ impl Cluster {
         server::pid(&self.home)
     }
 
+    /// Ends the server as a loss of power would (an immediate shutdown, every session is cut) and starts it
+    /// again, which recovers from its log. Waits until it accepts connections, or returns while it recovers.
+    /// For tests of what survives.
+    pub fn crash(&self, wait: bool) -> Result<(), LocalPgError> {
+        server::crash(&self.binaries, &self.home, &self.run_as, wait)
+    }
+
     /// Does what dropping does, and tells how it went.
     pub fn close(mut self) -> Result<Closed, LocalPgError> {
         self.leave()

@@ -72,6 +72,54 @@ pub(crate) fn stop(binaries: &ServerBinaries, home: &Home, run_as: &RunAs) -> Re
     Err(error("stop", home, &String::from_utf8_lossy(&output.stderr)))
 }
 
+/// Shuts the server down at once and starts it again.
+pub(crate) fn crash(
+    binaries: &ServerBinaries,
+    home: &Home,
+    run_as: &RunAs,
+    wait: bool,
+) -> Result<(), LocalPgError> {
+    let how = if wait { "-w" } else { "-W" };
+    pg_ctl(
+        binaries,
+        home,
+        run_as,
+        "stop",
+        &["stop", "-s", "-w", "-t", "60", "-m", "immediate", "-D", "data"],
+    )?;
+    // Relative names, as at its first start.
+    pg_ctl(binaries, home, run_as, "start", &["start", "-s", how, "-t", "60", "-D", "data", "-l", "log"])?;
+    let deadline = Instant::now() + READY_WITHIN;
+    // Without waiting it is there all the same, as something that can be stopped again.
+    while pid(home).is_none() {
+        if Instant::now() > deadline {
+            return Err(error("start", home, "see the log file there"));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+fn pg_ctl(
+    binaries: &ServerBinaries,
+    home: &Home,
+    run_as: &RunAs,
+    action: &'static str,
+    args: &[&str],
+) -> Result<(), LocalPgError> {
+    let program = binaries.pg_ctl();
+    // The server keeps what it inherits, so a pipe would never end.
+    let status = run_as
+        .command(&program)
+        .current_dir(home.dir())
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map_err(|e| LocalPgError::io("run", &program, e))?;
+    if status.success() { Ok(()) } else { Err(error(action, home, "see the log file there")) }
+}
+
 /// An error with the end of what the server said: the cause stands in the last lines.
 pub(crate) fn error(action: &'static str, home: &Home, said: &str) -> LocalPgError {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();

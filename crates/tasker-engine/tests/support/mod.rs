@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub(crate) mod pooler;
+pub(crate) mod proxy;
 
 use std::{
     collections::BTreeMap,
