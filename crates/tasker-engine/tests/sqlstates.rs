@@ -196,6 +196,7 @@ async fn scenario(db: &Db, namespace: &str) -> Vec<TaskId> {
     let x = step(db, single, "x").await;
     persist(db, move |conn| commands::retry_single(conn, &[(single, x)], "test", None, None)).await;
     work(db, namespace).await;
+    prune(db, namespace).await;
     vec![one, two, resolved, retried, single]
 }
 
@@ -224,6 +225,20 @@ async fn orphan(db: &Db, namespace: &str) {
     // It is never heard of again, and its lease has run out when the next one claims.
     let over = format!("update tasker.workers set lease_until = started_at where worker_id = {worker}");
     persist(db, move |conn| sql_query(&over).execute(conn)).await;
+}
+
+/// Deletes what was cancelled, and asks for what is older than everything.
+async fn prune(db: &Db, namespace: &str) {
+    let tasks =
+        format!("select from tasker.prune_tasks(clock_timestamp(), 'cancelled', array['{namespace}'])");
+    for sql in [
+        tasks.as_str(),
+        "select tasker.prune_leftovers('-infinity')",
+        "select tasker.prune_audit_log('-infinity', 1)",
+    ] {
+        let sql = sql.to_owned();
+        persist(db, move |conn| sql_query(&sql).execute(conn)).await;
+    }
 }
 
 fn summary(conn: &mut PgConnection, tasks: &[TaskId]) -> Vec<String> {
@@ -268,7 +283,11 @@ async fn every_writing_statement_is_repeated_after_every_refusal_that_may_pass()
     let expected = summary(&mut conn, &tasks);
     assert!(expected.iter().all(|line| line.starts_with("complete")), "{expected:#?}");
     let points = texts(&mut conn, "select distinct point from inject.points order by 1");
-    assert_eq!(texts(&mut conn, FORGOTTEN), Vec::<String>::new(), "no statement of these was seen");
+    assert_eq!(
+        texts(&mut conn, FORGOTTEN),
+        Vec::<String>::new(),
+        "no statement of these was seen: let `scenario` call them"
+    );
 
     let full = std::env::var("TASKER_TEST_SIZE").is_ok_and(|size| size == "full");
     let mut refusals = 0;
