@@ -96,7 +96,7 @@ pub fn describe(error: &QueryError) -> String {
     let sentence = match fault(error) {
         Fault::Statement if is_name_lost(message) => {
             return format!(
-                "a pooler of transactions in between does not keep named statements ({message}); connect with unnamed statements"
+                "a pooler of transactions in between does not keep named statements ({message}); connect with unnamed statements (`--statements unnamed`)"
             );
         }
         // A name of Tasker's is in the message whatever the language of the rest.
