@@ -25,6 +25,7 @@ use tasker_engine::{
     submit::{TaskRequest, submit},
     worker::{Worker, WorkerOptions},
 };
+use tasker_localpg::{Cluster, ClusterOptions, Search};
 use tasker_model::{FailureKind, TaskState};
 use tasker_testkit::{TestCoordinator, TestDatabase, TestRun};
 use tokio_util::sync::CancellationToken;
@@ -273,4 +274,48 @@ async fn a_schema_that_is_not_there_is_not_waited_for() {
     assert!(refused.to_string().contains("run `tasker migrate`"), "{refused}");
     let mut conn = database.connection();
     assert_eq!(texts(&mut conn, "select 'the server is well'").len(), 1);
+}
+
+/// Two servers under one URL; the first one stops to take writes, as after a switch of roles.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_of_several_hosts_leads_to_the_one_that_takes_writes() {
+    let Some(binaries) = Search::from_env().find() else {
+        return println!("skipped: the programs of a server are not here");
+    };
+    let start = || Cluster::start(&binaries, ClusterOptions::throw_away()).unwrap();
+    let (one, two) = (start(), start());
+    let dir = |cluster: &Cluster| cluster.dir().display().to_string();
+    let url = format!(
+        "postgres://postgres@/postgres?host={},{}&port=5432,5432&target_session_attrs=read-write",
+        dir(&one),
+        dir(&two)
+    );
+    for cluster in [&one, &two] {
+        execute(
+            &mut PgConnection::establish(&cluster.url()).unwrap(),
+            "create table public.place (n integer)",
+        );
+    }
+    let db = Db::connect(&url, 4).unwrap();
+    let write = || {
+        db.query(|conn| {
+            sql_query("insert into public.place values (1)").execute(conn)?;
+            let place = "select setting as value from pg_settings where name = 'unix_socket_directories'";
+            Ok(texts(conn, place).remove(0))
+        })
+    };
+    assert!(write().await.unwrap().contains(&dir(&one)));
+    let mut admin = PgConnection::establish(&one.url()).unwrap();
+    execute(&mut admin, "alter system set default_transaction_read_only = on");
+    execute(&mut admin, "select pg_reload_conf()");
+    let refused = loop {
+        match write().await {
+            Err(refused) => break refused,
+            Ok(_) => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(refused.fault(), Fault::ReadOnly);
+    for _ in 0..4 {
+        assert!(write().await.unwrap().contains(&dir(&two)), "the other server");
+    }
 }
