@@ -234,7 +234,12 @@ async fn prune(db: &Db, namespace: &str) {
     for sql in [
         tasks.as_str(),
         "select tasker.prune_leftovers('-infinity')",
-        "select tasker.prune_audit_log('-infinity', 1)",
+        // Of a migration that not every build has.
+        "do $$ begin
+           if to_regproc('tasker.prune_audit_log') is not null then
+             execute 'select tasker.prune_audit_log(''-infinity'', 1)';
+           end if;
+         end $$",
     ] {
         let sql = sql.to_owned();
         persist(db, move |conn| sql_query(&sql).execute(conn)).await;

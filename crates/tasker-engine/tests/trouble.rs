@@ -142,7 +142,6 @@ async fn a_step_whose_commit_was_not_answered_is_not_run_again() {
 
 /// Answers are lost one after the other, each at every place of a worker's life: nothing is lost, nothing twice.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a claim whose answer is lost stays with the worker until that ends"]
 async fn every_answer_may_be_lost() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
