@@ -18,6 +18,7 @@ use crate::{
     commands::{self, Changes, Claim},
     db::{Db, DbError, Fault, describe, fault},
     definition::{JsonLimits, check_json},
+    failpoint::around,
     handler::{Handler, StepContext, StepError, StepHandler, StepResult, TransactionalHandler},
     retry::AttemptFailure,
 };
@@ -248,10 +249,12 @@ impl Run {
         if self.uncertain && is_completed(conn, self.claim)? {
             return Ok(Changes { accepted: vec![self.claim.step_id], ..Changes::default() });
         }
-        conn.transaction(|conn| {
-            let value = call(conn, &*self.handler, &self.context, self.timeout_ms)?;
-            let changes = commands::complete(conn, &[(self.claim, value)], self.now)?;
-            if changes.accepted.is_empty() { Err(Rollback::LeaseLost) } else { Ok(changes) }
+        around("transaction", || {
+            conn.transaction(|conn| {
+                let value = around("writes", || call(conn, &*self.handler, &self.context, self.timeout_ms))?;
+                let changes = commands::complete(conn, &[(self.claim, value)], self.now)?;
+                if changes.accepted.is_empty() { Err(Rollback::LeaseLost) } else { Ok(changes) }
+            })
         })
     }
 }

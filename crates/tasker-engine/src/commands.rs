@@ -11,6 +11,7 @@ use serde_json::Value;
 use tasker_model::{DefinitionId, FailureKind, StepId, TaskId, TaskState, WorkerId};
 
 use crate::{
+    failpoint::around,
     functions::{
         ancestor_results, cancel_tasks, claim_steps, complete_steps, exchange_steps, fail_steps,
         register_worker, release_steps, renew_worker, resolve_steps, retry_steps, retry_tasks, submit_tasks,
@@ -145,7 +146,8 @@ pub fn complete(
     }
     let (tasks, steps, tokens) = split(reports.iter().map(|(c, _)| *c));
     let results: Vec<&Value> = reports.iter().map(|(_, v)| v).collect();
-    complete_steps(tasks, steps, tokens, results, now).load(conn).map(Changes::from_rows)
+    let rows = around("complete", || complete_steps(tasks, steps, tokens, results, now).load(conn));
+    rows.map(Changes::from_rows)
 }
 
 /// Where a claim came to in one queue and priority: the key of the last step that it took.
@@ -210,10 +212,12 @@ pub fn exchange(
     let priorities: Vec<i32> = after.iter().map(|h| h.priority).collect();
     let ats: Vec<DateTime<Utc>> = after.iter().map(|h| h.at).collect();
     let ids: Vec<i64> = after.iter().map(|h| h.step_id).collect();
-    let rows: Vec<ExchangeRow> = exchange_steps(
-        worker.0, limit, expire, tasks, steps, tokens, results, queues, priorities, ats, ids, now,
-    )
-    .load(conn)?;
+    let rows: Vec<ExchangeRow> = around("exchange", || {
+        exchange_steps(
+            worker.0, limit, expire, tasks, steps, tokens, results, queues, priorities, ats, ids, now,
+        )
+        .load(conn)
+    })?;
     let mut exchanged = Exchanged::default();
     rows.into_iter().for_each(|row| exchanged.take_in(row));
     Ok(exchanged)
@@ -289,7 +293,7 @@ pub fn renew_worker_with(
 ) -> QueryResult<Renewed> {
     let (tasks, steps, tokens) = split(known.iter().copied());
     let rows: Vec<(String, Option<i64>, Option<i64>, Option<i32>)> =
-        renew_worker(worker.0, tasks, steps, tokens, now).load(conn)?;
+        around("renew", || renew_worker(worker.0, tasks, steps, tokens, now).load(conn))?;
     let mut renewed = Renewed::default();
     for row in rows {
         match row {
@@ -316,7 +320,8 @@ pub fn fail(
     let kinds: Vec<_> = reports.iter().map(|r| r.kind.as_str()).collect();
     let delays: Vec<_> = reports.iter().map(|r| r.delay_ms).collect();
     let messages: Vec<_> = reports.iter().map(|r| r.message.as_str()).collect();
-    fail_steps(tasks, steps, tokens, kinds, delays, messages, now).load(conn).map(Changes::from_rows)
+    let rows = around("fail", || fail_steps(tasks, steps, tokens, kinds, delays, messages, now).load(conn));
+    rows.map(Changes::from_rows)
 }
 
 /// Gives claims back unrun, with their attempt. SQL function `tasker.release_steps`.
@@ -330,7 +335,8 @@ pub fn release(
         return Ok(Changes::default());
     }
     let (tasks, steps, tokens) = split(claims.iter().copied());
-    release_steps(tasks, steps, tokens, reason, now).load(conn).map(Changes::from_rows)
+    let rows = around("release", || release_steps(tasks, steps, tokens, reason, now).load(conn));
+    rows.map(Changes::from_rows)
 }
 
 /// Which of these claims are no longer held. SQL function `tasker.lost_claims`.
@@ -359,7 +365,9 @@ pub fn register(
     now: Option<DateTime<Utc>>,
 ) -> QueryResult<(WorkerId, DateTime<Utc>)> {
     let namespaces = namespaces.map(<[_]>::to_vec);
-    register_worker(name, namespaces, handlers.to_vec(), lease_ms, now).get_result(conn)
+    around("register", || {
+        register_worker(name, namespaces, handlers.to_vec(), lease_ms, now).get_result(conn)
+    })
 }
 
 /// Renews a lease; `None` means that the incarnation is over. SQL function `tasker.renew_lease`.
@@ -377,7 +385,7 @@ pub fn end_worker(
     worker: WorkerId,
     now: Option<DateTime<Utc>>,
 ) -> QueryResult<bool> {
-    diesel::select(crate::functions::end_worker(worker.0, now)).get_result(conn)
+    around("end_worker", || diesel::select(crate::functions::end_worker(worker.0, now)).get_result(conn))
 }
 
 /// When the next step becomes claimable for a worker. SQL function `tasker.next_due_at`.
@@ -418,7 +426,9 @@ pub fn register_and_submit(
     requests: &Value,
     now: Option<DateTime<Utc>>,
 ) -> QueryResult<Vec<(i32, TaskId, bool)>> {
-    submit_tasks(crate::functions::register_definition(definition, hash), requests, now).load(conn)
+    around("submit", || {
+        submit_tasks(crate::functions::register_definition(definition, hash), requests, now).load(conn)
+    })
 }
 
 /// What became of one task of an operation.

@@ -13,6 +13,7 @@ pub mod db;
 pub mod definition;
 pub mod definitions;
 pub mod event;
+pub mod failpoint;
 pub mod finalize;
 #[doc(hidden)]
 pub mod functions;

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 use tasker_model::{TaskId, TaskState};
 
+use crate::failpoint::around;
 use crate::functions::{count_prunable, prune_leftovers, prune_tasks};
 
 /// What may be deleted, and how much of it at once.
@@ -124,9 +125,10 @@ impl Pruning {
 
     fn tasks(&mut self, conn: &mut PgConnection, state: TaskState) -> QueryResult<Pruned> {
         let p = &self.policy;
-        let rows: Vec<(TaskId, DateTime<Utc>, i32)> =
+        let rows: Vec<(TaskId, DateTime<Utc>, i32)> = around("prune", || {
             prune_tasks(p.before, state.as_str(), p.namespaces.clone(), p.batch, p.batch_steps, self.reached)
-                .load(conn)?;
+                .load(conn)
+        })?;
         let steps = rows.iter().map(|(_, _, steps)| count(*steps)).sum();
         let gone = Pruned { tasks: rows.len() as u64, steps, ..Pruned::default() };
         self.reached = rows.last().map(|(_, at, _)| *at).or(self.reached);

@@ -5,14 +5,16 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use diesel::Connection;
 use tasker_engine::{
     db::{Db, connect},
+    failpoint,
     worker::{Worker, WorkerOptions},
 };
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,36 @@ pub(crate) struct WorkerProcess {
     /// How many steps it runs at once.
     #[arg(long)]
     in_flight: usize,
+    /// How long it waits for its steps when it is told to stop, in milliseconds.
+    #[arg(long, default_value_t = 30_000)]
+    drain_ms: u64,
+}
+
+/// The variable that names the point of the engine at which a process dies, and at which arrival there.
+const FAILPOINT: &str = "TASKER_FAILPOINT";
+
+/// A point of the engine: its name, `before` or `after`, and the arrival at which the process dies.
+#[derive(Debug, Clone)]
+pub(crate) struct Doom {
+    pub(crate) name: &'static str,
+    pub(crate) when: &'static str,
+    pub(crate) arrival: u32,
+}
+
+/// Makes this process die where the variable says.
+fn arm() -> Result<()> {
+    let Ok(text) = env::var(FAILPOINT) else { return Ok(()) };
+    let parts: Vec<&str> = text.split(' ').collect();
+    let [name, when, arrival] = parts[..] else { bail!("{FAILPOINT} is not NAME WHEN ARRIVAL: {text}") };
+    ensure!(failpoint::COMPILED, "the engine has no marked points; build with `--features failpoints`");
+    let (name, when, arrival) = (name.to_owned(), when.to_owned(), arrival.parse::<u32>()?);
+    let arrivals = AtomicU32::new(0);
+    failpoint::install(Box::new(move |at, side| {
+        if at == name && side == when && arrivals.fetch_add(1, Ordering::Relaxed) + 1 == arrival {
+            die();
+        }
+    }));
+    Ok(())
 }
 
 /// What a submitting process is told.
@@ -56,11 +88,13 @@ pub(crate) struct SubmitProcess {
 
 /// Prunes and ends.
 pub(crate) fn prune() -> Result<()> {
+    arm()?;
     effects::prune_spent(&mut connect(&url()?)?)
 }
 
 /// Submits and ends.
 pub(crate) fn submit(process: &SubmitProcess) -> Result<()> {
+    arm()?;
     let work = Work(process.work_ms[0], process.work_ms[1]);
     connect(&url()?)?.transaction(|conn| effects::submit_tasks(conn, process.tasks, work))
 }
@@ -72,6 +106,7 @@ fn url() -> Result<String> {
 /// Works until its standard input ends, which it does with the parent, however that ends. The database's URL
 /// comes by the environment, since arguments are public.
 pub(crate) fn work(process: WorkerProcess) -> Result<()> {
+    arm()?;
     let url = url()?;
     let registry = effects::registry(&process.ledger)?;
     let options = WorkerOptions {
@@ -79,6 +114,7 @@ pub(crate) fn work(process: WorkerProcess) -> Result<()> {
         lease: Duration::from_millis(process.lease_ms),
         max_in_flight: process.in_flight,
         poll_max: POLL,
+        drain: Duration::from_millis(process.drain_ms),
         ..WorkerOptions::default()
     };
     let shutdown = CancellationToken::new();
@@ -107,6 +143,8 @@ pub(crate) struct Workers<'a> {
     pub(crate) ledgers: &'a Path,
     pub(crate) lease: Duration,
     pub(crate) in_flight: usize,
+    /// Where those that are started die by themselves.
+    pub(crate) doom: Option<Doom>,
 }
 
 impl Workers<'_> {
@@ -116,6 +154,10 @@ impl Workers<'_> {
         command.args(["--name", name]).arg("--ledger").arg(self.ledgers.join(name));
         command.args(["--lease-ms", &self.lease.as_millis().to_string()]);
         command.args(["--in-flight", &self.in_flight.to_string()]);
+        if self.doom.is_some() {
+            // So that it gives back what it has not ended.
+            command.args(["--drain-ms", "1"]);
+        }
         Process::spawn(command, name)
     }
 
@@ -138,6 +180,10 @@ impl Workers<'_> {
         let sign = if self.url.contains('?') { '&' } else { '?' };
         let url = format!("{}{sign}application_name={name}", self.url);
         command.arg(what).env("TASKER_DATABASE_URL", url).stdin(Stdio::piped()).stdout(Stdio::null());
+        match &self.doom {
+            Some(Doom { name, when, arrival }) => command.env(FAILPOINT, format!("{name} {when} {arrival}")),
+            None => command.env_remove(FAILPOINT),
+        };
         Ok(command)
     }
 }
@@ -196,7 +242,12 @@ impl Process {
 
     /// Whether it has ended by itself.
     pub(crate) fn has_ended(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait()?.is_some())
+        Ok(self.ended()?.is_some())
+    }
+
+    /// Whether it has ended well, if it has ended.
+    pub(crate) fn ended(&mut self) -> Result<Option<bool>> {
+        Ok(self.child.try_wait()?.map(|status| status.success()))
     }
 }
 

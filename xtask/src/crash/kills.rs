@@ -17,7 +17,7 @@ use tasker_engine::db::connect;
 
 use super::{
     Options,
-    points::{self, POINTS, Point, Prelude, Stopped},
+    points::{self, Place, Prelude, Stopped},
 };
 use crate::{
     battery::{
@@ -25,7 +25,7 @@ use crate::{
         evidence::Evidence,
         judge::{Verdict, judge},
         number,
-        process::{Process, Workers},
+        process::{Doom, Process, Workers},
     },
     database::Scratch,
 };
@@ -44,17 +44,18 @@ const IN_FLIGHT: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn run(options: &Options, kills: u32) -> Result<Evidence> {
+    let places = Place::all();
     let server = Scratch::new(options.database_url.clone())?;
-    eprintln!("database: {}; {} points, {kills} kills each", server.describe(), POINTS.len());
+    eprintln!("database: {}; {} points, {kills} kills each", server.describe(), places.len());
     let (next, results) = (AtomicUsize::new(0), Mutex::new(vec![]));
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(point) = POINTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let started = Instant::now();
-                    let result = Trial::new(options, &server, point).and_then(|t| t.run(kills));
-                    eprintln!("{}: {}", point.name, sentence(&result, started));
-                    results.lock().unwrap_or_else(|e| e.into_inner()).push((point.name, result));
+                    let result = Trial::new(options, &server, *place).and_then(|t| t.run(kills));
+                    eprintln!("{}: {}", place.title(), sentence(&result, started));
+                    results.lock().unwrap_or_else(|e| e.into_inner()).push((place.title(), result));
                 }
             });
         }
@@ -73,14 +74,14 @@ fn sentence(result: &Result<Verdict>, started: Instant) -> String {
     }
 }
 
-fn evidence(options: &Options, kills: u32, results: Vec<(&str, Result<Verdict>)>) -> Evidence {
+fn evidence(options: &Options, kills: u32, results: Vec<(String, Result<Verdict>)>) -> Evidence {
     let (mut verdict, mut failures, mut points) = (Verdict::default(), vec![], Map::new());
     for (name, result) in results {
         match result {
             Ok(its) => {
                 let violations = its.violations();
-                points.insert(name.into(), json!({"kills": kills, "violations": violations.len()}));
                 failures.extend(violations.iter().map(|v| format!("{name}: {v}")));
+                points.insert(name, json!({"kills": kills, "violations": violations.len()}));
                 verdict += its;
             }
             Err(e) => failures.push(format!("{name}: {e:#}")),
@@ -97,7 +98,7 @@ fn evidence(options: &Options, kills: u32, results: Vec<(&str, Result<Verdict>)>
 /// One point in its database.
 struct Trial<'a> {
     options: &'a Options,
-    point: &'a Point,
+    place: Place,
     rng: fastrand::Rng,
     conn: PgConnection,
     scratch: Scratch,
@@ -110,14 +111,16 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(options: &'a Options, server: &Scratch, point: &'a Point) -> Result<Self> {
+    fn new(options: &'a Options, server: &Scratch, place: Place) -> Result<Self> {
         let scratch = server.another()?;
         let mut conn = connect(&scratch.url)?;
         effects::prepare(&mut conn)?;
-        points::prepare(&mut conn, point)?;
+        if let Place::Database(point) = place {
+            points::prepare(&mut conn, point)?;
+        }
         Ok(Self {
             options,
-            point,
+            place,
             rng: fastrand::Rng::with_seed(options.seed),
             conn,
             scratch,
@@ -135,9 +138,7 @@ impl<'a> Trial<'a> {
                 let process = self.start()?;
                 self.running.push(process);
             }
-            self.kill(kill).with_context(|| {
-                format!("kill {kill} at the point `{}`, seed {}", self.point.name, self.options.seed)
-            })?;
+            self.kill(kill).with_context(|| format!("kill {kill}, seed {}", self.options.seed))?;
         }
         self.until_settled()?;
         for process in self.running.drain(..).chain(self.leaving.drain(..)) {
@@ -152,6 +153,7 @@ impl<'a> Trial<'a> {
             ledgers: self.ledgers.path(),
             lease: self.options.lease(),
             in_flight: IN_FLIGHT,
+            doom: None,
         }
     }
 
@@ -171,24 +173,69 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// Brings a process to the point and kills it there. Every other kill the session is let go.
+    /// Brings a process to the place and kills it there.
     fn kill(&mut self, kill: u32) -> Result<()> {
         self.submit()?;
-        match self.point.prelude {
+        match self.place.prelude() {
             Prelude::Death => self.death()?,
             Prelude::Prune => effects::submit_spent(&mut self.conn, TASKS)?,
             _ => {}
         }
-        points::arm(&mut self.conn, self.rng.u32(1..=self.point.arrivals))?;
         let before = self.tasks()?;
-        self.provoke()?;
-        let session = self.until_stopped()?;
-        self.remove(&session.process)?.kill()?;
-        points::resolve(&mut self.conn, &session, kill % 2 == 1)?;
-        match self.point.prelude {
+        let arrival = self.rng.u32(1..=self.place.arrivals());
+        match self.place {
+            Place::Database(_) => self.kill_in_database(arrival, kill % 2 == 1)?,
+            Place::Engine(name, when) => self.kill_in_engine(Doom { name, when, arrival })?,
+        }
+        match self.place.prelude() {
             Prelude::Submit => self.take_in_unacknowledged(before),
             Prelude::Prune => self.prune_the_rest(before),
             _ => Ok(()),
+        }
+    }
+
+    /// Every other session is let go on to its commit.
+    fn kill_in_database(&mut self, arrival: u32, commits: bool) -> Result<()> {
+        points::arm(&mut self.conn, arrival)?;
+        self.provoke()?;
+        let session = self.until_stopped()?;
+        self.remove(&session.process)?.kill()?;
+        points::resolve(&mut self.conn, &session, commits)
+    }
+
+    /// Starts processes that die at the point until one has: one that is told to stop may have had nothing to do.
+    fn kill_in_engine(&mut self, doom: Doom) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let mut process = self.doomed(doom.clone())?;
+            let mut told = self.place.prelude() != Prelude::Stop;
+            let died = loop {
+                if let Some(well) = process.ended()? {
+                    break !well;
+                }
+                ensure!(started.elapsed() < PATIENCE, "the point was not reached");
+                if !told && self.holds(&process.name)? {
+                    process.tell_to_stop();
+                    told = true;
+                }
+                if self.open()? == 0 {
+                    self.submit()?;
+                }
+                thread::sleep(Duration::from_millis(2));
+            };
+            if died {
+                return Ok(());
+            }
+        }
+    }
+
+    fn doomed(&mut self, doom: Doom) -> Result<Process> {
+        let name = self.name();
+        let workers = Workers { doom: Some(doom), ..self.workers() };
+        match self.place.prelude() {
+            Prelude::Submit => workers.submit(&name, TASKS, WORK),
+            Prelude::Prune => workers.prune(&name),
+            _ => workers.start(&name),
         }
     }
 
@@ -197,11 +244,7 @@ impl<'a> Trial<'a> {
         let started = Instant::now();
         loop {
             let victim = self.rng.usize(..self.running.len());
-            let held = format!(
-                "select count(*) from tasker.workflow_steps s join tasker.workers w using (worker_id) where w.name = '{}'",
-                self.running[victim].name
-            );
-            if number(&mut self.conn, &held)? > 0 {
+            if self.holds(&self.running[victim].name.clone())? {
                 return self.running.swap_remove(victim).kill();
             }
             ensure!(started.elapsed() < PATIENCE, "no worker ever holds a step");
@@ -211,9 +254,16 @@ impl<'a> Trial<'a> {
         }
     }
 
+    fn holds(&mut self, worker: &str) -> Result<bool> {
+        let held = format!(
+            "select count(*) from tasker.workflow_steps s join tasker.workers w using (worker_id) where w.name = '{worker}'"
+        );
+        Ok(number(&mut self.conn, &held)? > 0)
+    }
+
     fn provoke(&mut self) -> Result<()> {
         let name = self.name();
-        match self.point.prelude {
+        match self.place.prelude() {
             Prelude::Work | Prelude::Death => {}
             Prelude::Start => {
                 let process = self.workers().start(&name)?;
@@ -244,7 +294,7 @@ impl<'a> Trial<'a> {
             if let Some(session) = points::stopped(&mut self.conn)? {
                 return Ok(session);
             }
-            if self.point.prelude == Prelude::Work && self.open()? == 0 {
+            if self.place.prelude() == Prelude::Work && self.open()? == 0 {
                 self.submit()?;
             }
             ensure!(started.elapsed() < PATIENCE, "the point was not reached");

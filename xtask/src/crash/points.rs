@@ -1,4 +1,4 @@
-//! The marked points of the database: a trigger stops a session in the middle of a commit, its process is killed,
+//! The marked points: where [`Place`]s are, and those of the database. There a trigger stops a session in the middle of a commit, its process is killed,
 //! and the session is then either ended, so that nothing was written, or let go, so that all was and nobody
 //! knows.
 
@@ -9,6 +9,7 @@ use diesel::{
     sql_query,
     sql_types::{Integer, Text},
 };
+use tasker_engine::failpoint;
 
 /// What has to happen for a point to be reached, beside work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,51 @@ pub(super) enum Prelude {
     Prune,
 }
 
+/// Where a process dies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// In the middle of a statement or commit of its session.
+    Database(&'static Point),
+    /// Before or after a command of the engine.
+    Engine(&'static str, &'static str),
+}
+
+impl Place {
+    pub(super) fn all() -> Vec<Self> {
+        let engine = failpoint::POINTS
+            .iter()
+            .flat_map(|name| ["before", "after"].map(|when| Self::Engine(name, when)));
+        POINTS.iter().map(Self::Database).chain(engine).collect()
+    }
+
+    pub(super) fn title(&self) -> String {
+        match self {
+            Self::Database(point) => point.name.into(),
+            Self::Engine(name, when) => format!("{when} {name}"),
+        }
+    }
+
+    pub(super) fn prelude(&self) -> Prelude {
+        match self {
+            Self::Database(point) => point.prelude,
+            Self::Engine("submit", _) => Prelude::Submit,
+            Self::Engine("prune", _) => Prelude::Prune,
+            Self::Engine("release" | "end_worker", _) => Prelude::Stop,
+            Self::Engine(..) => Prelude::Work,
+        }
+    }
+
+    /// The process dies at one of so many arrivals.
+    pub(super) fn arrivals(&self) -> u32 {
+        match self {
+            Self::Database(point) => point.arrivals,
+            Self::Engine("exchange" | "renew", _) => 3,
+            Self::Engine("complete" | "transaction" | "writes", _) => 6,
+            Self::Engine(..) => 1,
+        }
+    }
+}
+
 /// A place in a state-writing statement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
@@ -35,9 +81,9 @@ pub(super) struct Point {
     event: &'static str,
     table: &'static str,
     when: &'static str,
-    pub(super) prelude: Prelude,
+    prelude: Prelude,
     /// The session stops at one of so many arrivals.
-    pub(super) arrivals: u32,
+    arrivals: u32,
 }
 
 const STEP_LOG: &str = "tasker.workflow_step_transitions";
@@ -56,7 +102,7 @@ const fn point(
 }
 
 /// Every kind of row that the engine's commands write.
-pub(super) const POINTS: [Point; 19] = [
+pub(super) static POINTS: [Point; 19] = [
     point("submit", "before insert", "tasker.workflow_step_edges", "true", Prelude::Submit, 8),
     point("submit, at the commit", "commit", "tasker.tasks", "true", Prelude::Submit, 4),
     point("register", "before insert", WORKERS, "true", Prelude::Start, 1),

@@ -43,8 +43,13 @@ pub(super) fn run(options: &Options) -> Result<Evidence> {
     effects::prepare(&mut conn)?;
     effects::submit_tasks(&mut conn, TASKS, Work(1, 20))?;
     effects::submit_poison(&mut conn, ATTEMPTS)?;
-    let workers =
-        Workers { url: &scratch.url, ledgers: ledgers.path(), lease: options.lease(), in_flight: 8 };
+    let workers = Workers {
+        url: &scratch.url,
+        ledgers: ledgers.path(),
+        lease: options.lease(),
+        in_flight: 8,
+        doom: None,
+    };
     let deaths = keep_alive(&mut conn, &workers, options.workers)?;
     let mut verdict = judge(&mut conn, TASKS + 1, ledgers.path())?;
     // The one that has to fail.

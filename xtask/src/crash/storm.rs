@@ -176,6 +176,7 @@ impl<'a> Storm<'a> {
             ledgers: self.ledgers.path(),
             lease: self.options.lease(),
             in_flight: IN_FLIGHT,
+            doom: None,
         };
         self.running.push(workers.start(&format!("worker-{}", self.started))?);
         Ok(())

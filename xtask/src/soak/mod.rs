@@ -88,7 +88,13 @@ fn write_plot(file: &Path, samples: &[Sample]) -> Result<()> {
 fn soak(options: &Options, scratch: &Scratch) -> Result<(Evidence, Vec<Sample>)> {
     let ledgers = tempfile::tempdir().context("There is no place for the worker's file")?;
     effects::prepare(&mut connect(&scratch.url)?)?;
-    let workers = Workers { url: &scratch.url, ledgers: ledgers.path(), lease: LEASE, in_flight: IN_FLIGHT };
+    let workers = Workers {
+        url: &scratch.url,
+        ledgers: ledgers.path(),
+        lease: LEASE,
+        in_flight: IN_FLIGHT,
+        doom: None,
+    };
     let worker = workers.start("worker")?;
     let mut feeder = Feeder::new(connect(&scratch.url)?);
     let peak = feeder.peak()?;
