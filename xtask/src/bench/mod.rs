@@ -6,6 +6,7 @@
 mod crowd;
 pub(crate) mod engine;
 mod measure;
+mod peers;
 mod plot;
 mod report;
 mod scale;

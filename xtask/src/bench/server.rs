@@ -43,12 +43,17 @@ impl Server {
 
     /// A migrated database of its own, dropped with the value.
     pub(super) fn database(&self, purpose: &str) -> Result<Database> {
+        let database = self.empty_database(purpose)?;
+        migrations::run_pending(&mut database.connect()?)?;
+        Ok(database)
+    }
+
+    /// A database without anything of ours, dropped with the value.
+    pub(super) fn empty_database(&self, purpose: &str) -> Result<Database> {
         let name = format!("tasker_bench_{}_{purpose}", std::process::id());
         connect(&self.resolved.url)?.batch_execute(&format!("create database {name}"))?;
         let url = with_database(&self.resolved.url, &name);
-        let database = Database { admin: self.resolved.url.clone(), url, name };
-        migrations::run_pending(&mut database.connect()?)?;
-        Ok(database)
+        Ok(Database { admin: self.resolved.url.clone(), url, name })
     }
 
     /// What has to be said beside every figure.

@@ -15,7 +15,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use tasker_engine::definition::WorkflowDefinition;
 
-use super::server::{Conditions, Database, Server, load};
+use super::{
+    peers,
+    server::{Conditions, Database, Server, load},
+};
 use crate::runtime;
 use cost::Meter;
 pub(crate) use processes::{WorkerProcess, work};
@@ -41,6 +44,8 @@ pub(crate) struct Options {
     /// The server on which scratch databases are made; else a private cluster with full durability.
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    #[command(flatten)]
+    peers: peers::Options,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -60,8 +65,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             medians.add(&format!("w1.weighty.processes_{processes}"), rate);
         }
     }
-    let document = medians.document(&conditions, options);
+    let mut document = medians.document(&conditions, options);
     medians.print();
+    if options.peers.wanted() {
+        let measured = peers::run(&server, &options.peers, options.runs)?;
+        peers::print(&measured);
+        document["peers"] = measured;
+    }
     if let Some(file) = &options.json {
         std::fs::write(file, serde_json::to_string_pretty(&document)?)
             .context("The JSON cannot be written")?;
