@@ -11,7 +11,7 @@ use std::{process::ExitCode, time::Instant};
 use anyhow::Result;
 use clap::Args;
 
-use crate::battery::evidence::Json;
+use crate::battery::evidence::{Json, Origin};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -43,10 +43,10 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let started = Instant::now();
+    let (started, origin) = (Instant::now(), Origin::now());
     let mut evidence = weather::run(options)?;
     evidence.set("elapsed_seconds", started.elapsed().as_secs_f64().round());
     let good = evidence.is_good();
-    options.json.write(evidence)?;
+    options.json.write(evidence, origin)?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

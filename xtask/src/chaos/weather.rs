@@ -124,6 +124,7 @@ impl<'a> Weather<'a> {
             ledgers: self.ledgers.path(),
             lease: LEASE,
             in_flight: IN_FLIGHT,
+            doom: None,
         };
         for n in 1..=self.options.workers {
             self.running.push(workers.start(&format!("worker-{n}"))?);

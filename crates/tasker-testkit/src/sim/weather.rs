@@ -46,7 +46,7 @@ pub(super) struct Weather {
 impl Weather {
     /// One world in five is calm: nothing goes wrong, and everything must come at once.
     pub(super) fn of(seed: u64, rng: &mut Rng) -> Self {
-        if seed % 5 == 0 {
+        if seed.is_multiple_of(5) {
             return Self::CALM;
         }
         // Jumps and operators make a step run twice for good reasons: other worlds do without.
