@@ -50,12 +50,14 @@ create table tasker.task_namespaces (
   task_namespace_id integer generated always as identity primary key,
   name text not null unique constraint namespace_name_length check (length(name) between 1 and 64),
   description text constraint namespace_description_length check (length(description) <= 255),
+  paused_at timestamptz,
   created_at timestamptz not null default clock_timestamp()
 );
 comment on table tasker.task_namespaces is 'A named group of workflows; with a handler it is a queue.';
 comment on column tasker.task_namespaces.task_namespace_id is 'Identity.';
 comment on column tasker.task_namespaces.name is 'Unique, case-sensitive, 1 to 64 characters.';
 comment on column tasker.task_namespaces.description is 'For people, at most 255 characters.';
+comment on column tasker.task_namespaces.paused_at is 'Since when all its queues are paused; one that is made later inherits it. NULL otherwise. Claims read the queues'' own.';
 comment on column tasker.task_namespaces.created_at is 'When the row was written.';
 
 create table tasker.named_tasks (
@@ -426,7 +428,7 @@ create table tasker.control_log (
   workflow_step_id bigint,
   queue_id integer references tasker.queues,
   at timestamptz not null,
-  kind text not null constraint control_kind_known check (kind in ('held', 'unheld', 'paused', 'resumed', 'retry_limit', 'priority')),
+  kind text not null constraint control_kind_known check (kind in ('held', 'unheld', 'paused', 'resumed', 'retry_limit', 'priority', 'due')),
   old_value jsonb,
   new_value jsonb,
   actor text,
@@ -436,7 +438,7 @@ create table tasker.control_log (
 );
 create index control_log_task on tasker.control_log (task_id, workflow_step_id) where task_id is not null;
 create index control_log_queue on tasker.control_log (queue_id) where queue_id is not null;
-comment on table tasker.control_log is 'What changed without a transition: holds, pauses, limits, priorities. Append-only.';
+comment on table tasker.control_log is 'What changed without a transition: holds, pauses, limits, priorities, instants of the next attempt. Append-only.';
 comment on column tasker.control_log.control_id is 'Identity.';
 comment on column tasker.control_log.task_id is 'The task concerned.';
 comment on column tasker.control_log.workflow_step_id is 'The step concerned; NULL for the whole task.';

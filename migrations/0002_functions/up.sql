@@ -27,14 +27,16 @@ begin
   select array_agg(k.task_id), array_agg(k.live), array_agg(k.state) into v_ids, v_live, v_states from k;
   v_now := coalesce(p_now, clock_timestamp());
 
-  -- Work came back to a finished task, its last dead step was resolved, or its last cancelled step was
-  -- retried though it can never run: it opens again. In the last case it settles in error, where the step can
-  -- be resolved; a task that stayed cancelled would be stuck.
+  -- Work came back to a finished task, its last dead step was resolved, or a step that can never run was reset
+  -- or was the last cancelled one to be retried: it opens again. In the last two cases it settles in error, where
+  -- the step can be resolved; a task that stayed complete or cancelled would be stuck.
   if v_states && array['complete', 'error', 'cancelled', 'resolved_manually'] then
     with r as (
       select k.task_id, k.live, k.state from unnest(v_ids, v_live, v_states) k (task_id, live, state)
       where k.state not in ('pending', 'in_progress')
         and (k.live > 0 or k.state = 'error' and not exists (
+          select from tasker.workflow_steps s where s.task_id = k.task_id and not tasker.is_done(s.state))
+          or k.state = 'complete' and exists (
           select from tasker.workflow_steps s where s.task_id = k.task_id and not tasker.is_done(s.state))
           or k.state = 'cancelled' and not exists (
           select from tasker.workflow_steps s where s.task_id = k.task_id and s.state = 'cancelled'))),
@@ -167,6 +169,52 @@ begin
   order by l.task_id, l.level, l.step_id;
 end $$;
 comment on function tasker.calculate_dependency_levels_batch(bigint[]) is 'How deep each step of the tasks lies, by the longest path; NULL means every open task.';
+
+-- Cancels single steps; their tasks go on. What waits for a cancelled step waits until it is retried or reset;
+-- under fail-fast it holds the rest, as any dead step does. A handler that still runs learns of it through
+-- tasker.lost_claims; its late report is refused.
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): cancelled, already_cancelled, refused (with the
+-- state of step or task that forbids it), not_found; and task with the new state of a task that changed.
+-- Locks: as tasker.operated_steps.
+create or replace function tasker.cancel_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
+  v_done_tasks bigint[]; v_done_steps bigint[];
+begin
+  select array_agg(o.task_id), array_agg(o.workflow_step_id), array_agg(o.state), array_agg(o.task_state)
+  into v_tasks, v_steps, v_states, v_task_states from tasker.operated_steps(p_task_ids, p_step_ids, p_actor) o;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with k as (
+    select k.*, s.worker_id from unnest(v_tasks, v_steps, v_states, v_task_states) k (task_id, step_id, state, task_state)
+    join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id
+    where tasker.step_transition_is_legal(k.state, 'cancelled') and k.task_state in ('pending', 'in_progress', 'error')),
+  u as (
+    update tasker.workflow_steps s set state = 'cancelled', seq = s.seq + 1, worker_id = null, available_at = null,
+      finished_at = v_now, held = false
+    from k where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = k.state
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.state, k.worker_id),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state, actor, reason)
+    select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'cancelled', p_actor, p_reason from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
+
+  return query
+  select case when k.state is null then 'not_found' when d.step_id is not null then 'cancelled'
+              when k.state = 'cancelled' then 'already_cancelled' else 'refused' end,
+         k.task_id, k.step_id,
+         case when d.step_id is not null then 'cancelled' when tasker.step_transition_is_legal(k.state, 'cancelled') then 'task ' || k.task_state else k.state end
+  from unnest(v_tasks, v_steps, v_states, v_task_states) k (task_id, step_id, state, task_state)
+  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) using (task_id, step_id) order by 2, 3;
+  return query
+  select 'task', a.task_id, null::bigint, a.state from tasker.recount_tasks(v_done_tasks, v_now, p_actor, p_reason) a where v_done_tasks is not null;
+end $$;
+comment on function tasker.cancel_steps(bigint[], bigint[], text, text, timestamptz) is 'Cancels single steps; their tasks go on.';
 
 -- Cancels tasks and, in the same transaction, their unfinished steps. A handler that still runs learns of
 -- it through tasker.lost_claims; its late report is refused.
@@ -1203,6 +1251,14 @@ begin
 end $$;
 comment on function tasker.hold_rest(bigint[], timestamptz) is 'Holds every unfinished step of the tasks; internal to the commands.';
 
+-- Whether nothing but a person brings a step on, whatever its parents do: it is cancelled, or it may not be
+-- attempted even once they are done.
+create or replace function tasker.is_dead(state text, attempts integer, retry_limit integer, retryable boolean, failure_kind text)
+returns boolean language sql immutable parallel safe return
+  state = 'cancelled' or state in ('pending', 'error') and not tasker.is_claimable(state, 0, attempts, retry_limit, retryable, failure_kind);
+comment on function tasker.is_dead(text, integer, integer, boolean, text) is
+  'Whether nothing but a person brings a step on: cancelled, or not to be attempted even once its parents are done.';
+
 -- Whether nothing is or will become claimable for a worker unless somebody submits or intervenes: no step
 -- of its queues is available (now or later, not held, not paused) or in progress.
 create or replace function tasker.is_drained(p_worker_id bigint) returns boolean
@@ -1238,8 +1294,7 @@ begin
     select i.task_id from (select distinct unnest(p_task_ids)) i (task_id)
     where not exists (
       select from tasker.workflow_steps s where s.task_id = i.task_id
-        and (s.state = 'cancelled' or s.state in ('pending', 'error')
-          and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind)))),
+        and tasker.is_dead(s.state, s.attempts, s.retry_limit, s.retryable, s.failure_kind))),
   u as (
     update tasker.workflow_steps s set held = false from i where s.task_id = i.task_id and s.held
     returning s.task_id, s.workflow_step_id, s.seq, s.available_at),
@@ -1294,6 +1349,170 @@ language sql stable as $$
   where w.worker_id = p_worker_id
 $$;
 comment on function tasker.next_due_at(bigint) is 'When the next step becomes claimable for a worker; NULL if nothing waits for time.';
+
+-- Begins an operation on steps: refuses one without an actor, locks everything of the tasks, and says where
+-- each named step stands under the locks. Internal to the operations.
+-- Returns one row for each distinct pair, none for a task that is named without a step; state is NULL where there is no such step, task_state where there is
+-- no such task.
+-- Locks: steps in progress of the tasks by id, all their steps by id, their tasks by id. The second takes in what
+-- was claimed while the first waited.
+create or replace function tasker.operated_steps(p_task_ids bigint[], p_step_ids bigint[], p_actor text)
+returns table (task_id bigint, workflow_step_id bigint, state text, task_state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+  if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state = 'in_progress' order by s.workflow_step_id for update;
+  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) order by s.workflow_step_id for update;
+  perform from tasker.tasks t where t.task_id = any (p_task_ids) order by t.task_id for update;
+  return query
+  select i.task_id, i.step_id, s.state::text, t.state::text
+  from (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)) i
+  left join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+  left join tasker.tasks t on t.task_id = i.task_id
+  where i.step_id is not null;
+end $$;
+comment on function tasker.operated_steps(bigint[], bigint[], text) is
+  'Locks everything of the tasks and says where each named step stands; internal to the operations.';
+
+-- Pauses queues, or resumes them: of a paused one no claim that begins after this has committed takes a step. What
+-- runs may end, and a claim that has begun may still take some.
+--   p_namespace        the namespace; NULL means every one that has the handler
+--   p_handler          the handler; NULL means the whole namespace, also the queues that it comes to have
+--   p_pause            true pauses, false resumes
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns one row for each queue, by namespace and handler: outcome is paused, already_paused, resumed or not_paused,
+-- steps the number of its steps that a claim would find, now or later, if the queue were open. No row: there is no
+-- such queue. A namespace without a queue yet is paused all the same, and has no row.
+-- Locks: the namespace, the queues by id.
+create or replace function tasker.pause_queues(
+  p_namespace text, p_handler text, p_pause boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (queue_id integer, namespace text, handler text, outcome text, steps bigint)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare v_now timestamptz; v_ids integer[]; v_done integer[];
+begin
+  if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
+  if p_namespace is null and p_handler is null then
+    raise exception 'a pause of queues needs a namespace or a handler' using errcode = 'null_value_not_allowed';
+  end if;
+  -- The lock comes before the look at the queues, so one that is just being registered is waited for or inherits.
+  perform from tasker.task_namespaces n where p_handler is null and n.name = p_namespace for no key update;
+  with k as materialized (
+    select q.queue_id from tasker.queues q join tasker.task_namespaces n on n.task_namespace_id = q.task_namespace_id
+    where (p_namespace is null or n.name = p_namespace) and (p_handler is null or q.handler = p_handler)
+    order by q.queue_id for update of q)
+  select array_agg(k.queue_id) into v_ids from k;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  update tasker.task_namespaces n set paused_at = case when p_pause then v_now end
+  where p_handler is null and n.name = p_namespace and (n.paused_at is null) = p_pause;
+  with u as (
+    update tasker.queues q set paused_at = case when p_pause then v_now end
+    where q.queue_id = any (v_ids) and (q.paused_at is null) = p_pause returning q.queue_id),
+  l as (
+    insert into tasker.control_log (queue_id, at, kind, actor, reason)
+    select u.queue_id, v_now, case when p_pause then 'paused' else 'resumed' end, p_actor, p_reason from u)
+  select coalesce(array_agg(u.queue_id), '{}') into v_done from u;
+
+  if not p_pause then perform tasker.wake_workers(); end if;
+  return query
+  select q.queue_id, n.name, q.handler,
+    case when q.queue_id = any (v_done) then case when p_pause then 'paused' else 'resumed' end
+         when p_pause then 'already_paused' else 'not_paused' end,
+    (select count(*) from tasker.workflow_steps s where s.queue_id = q.queue_id and s.available_at is not null and not s.held and not s.paused)
+  from tasker.queues q join tasker.task_namespaces n on n.task_namespace_id = q.task_namespace_id
+  where q.queue_id = any (v_ids) order by n.name, q.handler;
+end $$;
+comment on function tasker.pause_queues(text, text, boolean, text, text, timestamptz) is 'Pauses queues, or resumes them.';
+
+-- Pauses single steps, or resumes them: a paused one is not claimed once this has committed. One that runs may
+-- end; its next attempt waits.
+--   p_pause            true pauses, false resumes
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): paused, already_paused, resumed, not_paused, refused
+-- (with the state of step or task that forbids it, or task paused, whose steps go with it), not_found.
+-- Locks: as tasker.operated_steps.
+create or replace function tasker.pause_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_pause boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[]; v_refusals text[];
+  v_done_tasks bigint[]; v_done_steps bigint[];
+begin
+  select array_agg(o.task_id), array_agg(o.workflow_step_id), array_agg(o.state), array_agg(o.task_state)
+  into v_tasks, v_steps, v_states, v_task_states from tasker.operated_steps(p_task_ids, p_step_ids, p_actor) o;
+  v_now := coalesce(p_now, clock_timestamp());
+  select array_agg(case
+      when t.paused_at is not null then 'task paused'
+      when p_pause and k.state not in ('pending', 'in_progress', 'error') then k.state
+      when p_pause and k.task_state not in ('pending', 'in_progress', 'error') then 'task ' || k.task_state end order by k.place)
+  into v_refusals
+  from unnest(v_tasks, v_states, v_task_states) with ordinality k (task_id, state, task_state, place)
+  left join tasker.tasks t on t.task_id = k.task_id;
+
+  with u as (
+    update tasker.workflow_steps s set paused = p_pause from unnest(v_tasks, v_steps, v_refusals) k (task_id, step_id, refusal)
+    where s.task_id = k.task_id and s.workflow_step_id = k.step_id and k.refusal is null and s.paused <> p_pause
+    returning s.task_id, s.workflow_step_id),
+  l as (
+    insert into tasker.control_log (task_id, workflow_step_id, at, kind, actor, reason)
+    select u.task_id, u.workflow_step_id, v_now, case when p_pause then 'paused' else 'resumed' end, p_actor, p_reason from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
+
+  if not p_pause then perform tasker.wake_workers(); end if;
+  return query
+  select case when k.state is null then 'not_found' when d.step_id is not null then case when p_pause then 'paused' else 'resumed' end
+              when k.refusal is not null then 'refused' when p_pause then 'already_paused' else 'not_paused' end,
+         k.task_id, k.step_id, case when k.state is not null then coalesce(k.refusal, k.state) end
+  from unnest(v_tasks, v_steps, v_states, v_refusals) k (task_id, step_id, state, refusal)
+  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) using (task_id, step_id) order by 2, 3;
+end $$;
+comment on function tasker.pause_steps(bigint[], bigint[], boolean, text, text, timestamptz) is 'Pauses single steps, or resumes them.';
+
+-- Pauses tasks, or resumes them: of a paused one nothing is claimed once this has committed. What runs may end,
+-- and releases its children, which wait with the rest. Retries, resets and the like leave the pause.
+--   p_pause            true pauses, false resumes
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns one row for each distinct id: outcome is paused, already_paused, resumed, not_paused, refused (a task that
+-- is over is not paused, but is resumed) or not_found; state is the task's.
+-- Steps that were paused alone are the task's from then on, and go on with it.
+-- Locks: steps in progress of the tasks by id, all their steps by id, the tasks by id.
+create or replace function tasker.pause_tasks(p_task_ids bigint[], p_pause boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (task_id bigint, outcome text, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare v_now timestamptz; v_done bigint[];
+begin
+  perform tasker.operated_steps(p_task_ids, '{}', p_actor);
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with t as (
+    update tasker.tasks t set paused_at = case when p_pause then v_now end
+    where t.task_id = any (p_task_ids) and (t.paused_at is null) = p_pause
+      and (not p_pause or t.state in ('pending', 'in_progress', 'error'))
+    returning t.task_id),
+  alone as (
+    insert into tasker.control_log (task_id, workflow_step_id, at, kind, actor, reason)
+    select s.task_id, s.workflow_step_id, v_now, 'resumed', p_actor, p_reason
+    from t join tasker.workflow_steps s on s.task_id = t.task_id where p_pause and s.paused order by s.workflow_step_id),
+  l as (
+    insert into tasker.control_log (task_id, at, kind, actor, reason)
+    select t.task_id, v_now, case when p_pause then 'paused' else 'resumed' end, p_actor, p_reason from t)
+  select coalesce(array_agg(t.task_id), '{}') into v_done from t;
+  update tasker.workflow_steps s set paused = p_pause where s.task_id = any (v_done) and s.paused <> p_pause;
+
+  if not p_pause then perform tasker.wake_workers(); end if;
+  return query
+  select i.task_id,
+    case when t.task_id is null then 'not_found' when i.task_id = any (v_done) then case when p_pause then 'paused' else 'resumed' end
+         when not p_pause then 'not_paused' when t.paused_at is not null then 'already_paused' else 'refused' end,
+    t.state::text
+  from (select distinct unnest(p_task_ids)) i (task_id) left join tasker.tasks t on t.task_id = i.task_id order by 1;
+end $$;
+comment on function tasker.pause_tasks(bigint[], boolean, text, text, timestamptz) is 'Pauses tasks, or resumes them.';
 
 -- Deletes what no task needs any more: incarnations of workers whose last step was taken back before an instant,
 -- and texts of workflows written before it that a newer text of the same version replaced and that no task keeps.
@@ -1405,6 +1624,33 @@ end $$;
 comment on function tasker.prune_tasks(timestamptz, text, text[], integer, integer, timestamptz) is
   'Deletes a bounded batch of finished tasks with all that belongs to them.';
 
+-- Ends an operation that holds the locks of everything of the tasks: under fail-fast a dead step holds the rest,
+-- a hold without a dead step is lifted, live_steps is counted anew, and what has no live step left settles.
+-- Returns one row for each task whose state changed, as tasker.adjust_tasks does.
+-- Locks: none that the caller does not hold.
+create or replace function tasker.recount_tasks(p_task_ids bigint[], p_now timestamptz, p_actor text, p_reason text)
+returns table (task_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+  perform tasker.hold_rest(array(
+    select t.task_id from tasker.tasks t where t.task_id = any (p_task_ids) and t.fail_fast and exists (
+      select from tasker.workflow_steps s where s.task_id = t.task_id
+        and tasker.is_dead(s.state, s.attempts, s.retry_limit, s.retryable, s.failure_kind))), p_now);
+  perform tasker.wake_workers();
+  perform tasker.lift_hold(p_task_ids, p_now, p_actor, p_reason);
+  return query
+  with n as (
+    select t.task_id, count(s.workflow_step_id)::integer - t.live_steps as delta
+    from tasker.tasks t
+    left join tasker.workflow_steps s on s.task_id = t.task_id and (s.available_at is not null and not s.held or s.state = 'in_progress')
+    where t.task_id = any (p_task_ids) group by t.task_id, t.live_steps),
+  g as (select array_agg(n.task_id) as ids, array_agg(n.delta) as deltas from n)
+  select a.task_id, a.state from g, tasker.adjust_tasks(g.ids, g.deltas, p_now, p_actor, p_reason) a;
+end $$;
+comment on function tasker.recount_tasks(bigint[], timestamptz, text, text) is
+  'Holds or frees what a dead step decides, counts live_steps anew and settles; internal to the operations.';
+
 -- Finds or writes a definition and all that it names: namespace, named task, outside systems, named steps,
 -- queues, steps and edges. A text that is there already is found by its hash; another text of the same
 -- version is a further row, and tasks keep the one that they started with.
@@ -1414,7 +1660,7 @@ comment on function tasker.prune_tasks(timestamptz, text, text[], integer, integ
 -- Returns the definition_id. Two sessions that register the same text at once get the same id.
 create or replace function tasker.register_definition(p_definition jsonb, p_content_hash text)
 returns bigint language plpgsql as $$
-declare v_namespace integer; v_named_task integer; v_definition bigint;
+declare v_namespace integer; v_paused_at timestamptz; v_named_task integer; v_definition bigint;
 begin
   select d.definition_id into v_definition
   from tasker.task_namespaces m join tasker.named_tasks t on t.task_namespace_id = m.task_namespace_id
@@ -1450,9 +1696,14 @@ begin
   select d.dependent_system_id, s ->> 'name', s ->> 'description'
   from jsonb_array_elements(p_definition -> 'steps') s join tasker.dependent_systems d on d.name = s ->> 'dependent_system'
   order by 1, 2 on conflict (dependent_system_id, name) do nothing;
-  insert into tasker.queues (task_namespace_id, handler)
-  select distinct v_namespace, s ->> 'handler' as handler from jsonb_array_elements(p_definition -> 'steps') s order by 2
-  on conflict (task_namespace_id, handler) do nothing;
+  -- A new queue of a paused namespace is paused; the lock keeps tasker.pause_queues from passing between.
+  select paused_at into v_paused_at from tasker.task_namespaces where task_namespace_id = v_namespace for share;
+  with q as (
+    insert into tasker.queues (task_namespace_id, handler, paused_at)
+    select distinct v_namespace, s ->> 'handler' as handler, v_paused_at from jsonb_array_elements(p_definition -> 'steps') s order by 2
+    on conflict (task_namespace_id, handler) do nothing returning queue_id, paused_at)
+  insert into tasker.control_log (queue_id, at, kind, reason)
+  select q.queue_id, q.paused_at, 'paused', 'its namespace is paused' from q where q.paused_at is not null;
 
   insert into tasker.definition_steps (
     definition_id, named_step_id, queue_id, position, default_retryable, default_retry_limit, skippable, priority, total_parents)
@@ -1626,6 +1877,100 @@ end $$;
 comment on function tasker.renew_worker(bigint, bigint[], bigint[], integer[], timestamptz) is
   'Renews a lease; says which claims are lost and which others the worker holds.';
 
+-- Makes steps run anew, whatever became of them: pending, attempts from 0, a new generation and so a new
+-- idempotency key, no result. Their children wait for them again, and the task opens again, all in one
+-- transaction. What a handler is running is taken off its claim: tasker.lost_claims tells it, and its late report
+-- is refused. A pending step is as a reset would leave it.
+--   p_descendants      whether everything that waits for them, directly or not, is reset with them. It leaves out
+--                      what the task's bypass_steps skipped. Without it a step whose child has run on its result
+--                      (in progress, in error or complete) is refused, unless the child is reset in the same call
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): reset (also for each descendant), already_pending,
+-- refused (with children ran), not_found; and task with the new state of a task that changed.
+-- Locks: as tasker.operated_steps.
+create or replace function tasker.reset_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_descendants boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[];
+  v_reset_tasks bigint[]; v_reset_steps bigint[];
+begin
+  select array_agg(o.task_id), array_agg(o.workflow_step_id), array_agg(o.state)
+  into v_tasks, v_steps, v_states from tasker.operated_steps(p_task_ids, p_step_ids, p_actor) o;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with recursive n as materialized (
+    select * from unnest(v_tasks, v_steps, v_states) n (task_id, step_id, state) where tasker.step_transition_is_legal(n.state, 'pending')),
+  below as (
+    select n.task_id, n.step_id from n where p_descendants
+    union
+    select e.task_id, e.to_step_id from below b join tasker.workflow_step_edges e on e.task_id = b.task_id and e.from_step_id = b.step_id),
+  -- Steps that stay while a parent goes back, though they have run; what is above them may not go back either.
+  kept as (
+    select e.task_id, e.to_step_id as step_id
+    from n join tasker.workflow_step_edges e on e.task_id = n.task_id and e.from_step_id = n.step_id
+    join tasker.workflow_steps c on c.task_id = e.task_id and c.workflow_step_id = e.to_step_id
+    where not p_descendants and c.state in ('in_progress', 'error', 'complete')
+      and (e.task_id, e.to_step_id) not in (select n.task_id, n.step_id from n)
+    union
+    select e.task_id, e.from_step_id from kept x join tasker.workflow_step_edges e on e.task_id = x.task_id and e.to_step_id = x.step_id
+    join n on n.task_id = e.task_id and n.step_id = e.from_step_id),
+  r as (
+    select n.task_id, n.step_id from n where (n.task_id, n.step_id) not in (select x.task_id, x.step_id from kept x)
+    union
+    select b.task_id, b.step_id from below b
+    join tasker.workflow_steps s on s.task_id = b.task_id and s.workflow_step_id = b.step_id
+    join tasker.tasks t on t.task_id = b.task_id
+    join tasker.named_steps m on m.named_step_id = s.named_step_id
+    where tasker.step_transition_is_legal(s.state, 'pending') and not (s.state = 'resolved_manually' and m.name = any (t.bypass_steps)))
+  select array_agg(r.task_id), array_agg(r.step_id) into v_reset_tasks, v_reset_steps from r;
+
+  with r as materialized (select * from unnest(v_reset_tasks, v_reset_steps) r (task_id, step_id)),
+  k as materialized (
+    select s.task_id, s.workflow_step_id, s.state::text as state, s.worker_id, (
+      select count(*)::integer from tasker.workflow_step_edges e
+      join tasker.workflow_steps p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
+      where e.task_id = s.task_id and e.to_step_id = s.workflow_step_id
+        and (not tasker.is_done(p.state) or (p.task_id, p.workflow_step_id) in (select r.task_id, r.step_id from r))) as pending_parents
+    from r join tasker.workflow_steps s on s.task_id = r.task_id and s.workflow_step_id = r.step_id),
+  u as (
+    update tasker.workflow_steps s set state = 'pending', seq = s.seq + 1, generation = s.generation + 1, attempts = 0, worker_id = null,
+      failure_kind = null, last_error = null, backoff_request_seconds = null, finished_at = null, results = null,
+      pending_parents = k.pending_parents,
+      available_at = case when tasker.is_claimable('pending', k.pending_parents, 0, s.retry_limit, s.retryable, null) then v_now end
+    from k where s.task_id = k.task_id and s.workflow_step_id = k.workflow_step_id and s.state = k.state
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, s.available_at, k.state, k.worker_id)
+  insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, available_at, seq, attempt, generation, retry_limit, from_state, to_state, actor, reason)
+  select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.available_at, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'pending', p_actor, p_reason from u;
+
+  -- The children that stay: pending ones wait again, and what is over counts its parents for when it comes back.
+  with c as materialized (
+    select e.task_id, e.to_step_id as step_id, (
+      select count(*)::integer from tasker.workflow_step_edges f
+      join tasker.workflow_steps p on p.task_id = f.task_id and p.workflow_step_id = f.from_step_id
+      where f.task_id = e.task_id and f.to_step_id = e.to_step_id and not tasker.is_done(p.state)) as pending_parents
+    from unnest(v_reset_tasks, v_reset_steps) r (task_id, step_id)
+    join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id group by 1, 2)
+  update tasker.workflow_steps s set pending_parents = c.pending_parents,
+    available_at = case when c.pending_parents = 0 then s.available_at end
+  from c where s.task_id = c.task_id and s.workflow_step_id = c.step_id and s.pending_parents <> c.pending_parents;
+
+  return query
+  select 'reset', r.task_id, r.step_id, 'pending' from unnest(v_reset_tasks, v_reset_steps) r (task_id, step_id) order by 2, 3;
+  return query
+  select case when k.state is null then 'not_found' when k.state = 'pending' then 'already_pending' else 'refused' end,
+         k.task_id, k.step_id, case when k.state = 'pending' then k.state when k.state is not null then 'children ran' end
+  from unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state)
+  where not exists (
+    select from unnest(v_reset_tasks, v_reset_steps) r (task_id, step_id) where r.task_id = k.task_id and r.step_id = k.step_id) order by 2, 3;
+  return query
+  select 'task', a.task_id, null::bigint, a.state from tasker.recount_tasks(v_reset_tasks, v_now, p_actor, p_reason) a where v_reset_tasks is not null;
+end $$;
+comment on function tasker.reset_steps(bigint[], bigint[], boolean, text, text, timestamptz) is
+  'Makes steps run anew, alone or with everything that waits for them.';
+
 -- Resolves steps by hand: pending or in error, they count as done, with the result given or none, and
 -- their children are released exactly as by completion. A skip is a resolution whose reason says so. A hold
 -- of fail-fast is lifted once no dead step is left.
@@ -1709,36 +2054,66 @@ end $$;
 comment on function tasker.resolve_steps(bigint[], bigint[], jsonb[], text, text, timestamptz) is
   'Resolves steps by hand and releases their children.';
 
--- Gives dead or failed steps a new generation: pending again, attempts from 0, a new idempotency key. The
--- task opens again, and a hold of fail-fast is lifted once no dead step is left.
+-- Declares tasks in error to be dealt with. Their steps stay as they are; a reset of one opens its task again.
 --   p_actor, p_reason  who and why; the actor is needed
--- Returns rows of (outcome, task_id, workflow_step_id, state): retried, refused (with the state of step or
--- task that forbids it), not_found; and task with the new state of a task that changed.
--- Locks: steps in progress of the tasks by id, their other unfinished steps by id, their tasks by id.
+-- Returns one row for each distinct id: outcome is resolved, already_resolved, refused (with the state that
+-- forbids it) or not_found.
+-- Locks: the tasks by id.
+create or replace function tasker.resolve_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (task_id bigint, outcome text, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare v_now timestamptz; v_ids bigint[]; v_states text[]; v_done bigint[];
+begin
+  if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
+  with k as materialized (
+    select t.task_id, t.state::text as state from tasker.tasks t where t.task_id = any (p_task_ids) order by t.task_id for update)
+  select array_agg(k.task_id), array_agg(k.state) into v_ids, v_states from k;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with k as (
+    select * from unnest(v_ids, v_states) k (task_id, state) where tasker.task_transition_is_legal(k.state, 'resolved_manually')),
+  u as (
+    update tasker.tasks t set state = 'resolved_manually', seq = t.seq + 1, finished_at = v_now
+    from k where t.task_id = k.task_id and t.state = k.state returning t.task_id, t.seq, k.state),
+  l as (
+    insert into tasker.task_transitions (task_id, at, seq, from_state, to_state, actor, reason)
+    select u.task_id, v_now, u.seq, u.state, 'resolved_manually', p_actor, p_reason from u)
+  select array_agg(u.task_id) into v_done from u;
+
+  return query
+  select i.task_id,
+    case when k.state is null then 'not_found' when i.task_id = any (v_done) then 'resolved'
+         when k.state = 'resolved_manually' then 'already_resolved' else 'refused' end,
+    case when i.task_id = any (v_done) then 'resolved_manually' else k.state end
+  from (select distinct unnest(p_task_ids)) i (task_id)
+  left join unnest(v_ids, v_states) k (task_id, state) using (task_id) order by 1;
+end $$;
+comment on function tasker.resolve_tasks(bigint[], text, text, timestamptz) is 'Declares tasks in error to be dealt with.';
+
+-- Gives dead or failed steps a new generation: pending again, attempts from 0, a new idempotency key. The
+-- task opens again. Under fail-fast the hold is lifted once no dead step is left; until then it takes in the
+-- retried steps too.
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): retried, already_pending, refused (with the state of
+-- step or task that forbids it), not_found; and task with the new state of a task that changed.
+-- Locks: as tasker.operated_steps.
 create or replace function tasker.retry_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
 language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_ids bigint[]; v_task_states text[]; v_live integer[];
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
   v_done_tasks bigint[]; v_done_steps bigint[];
 begin
-  if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
-  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state = 'in_progress' order by s.workflow_step_id for update;
-  perform from tasker.workflow_steps s where s.task_id = any (p_task_ids) and s.state <> 'in_progress' order by s.workflow_step_id for update;
-  with k as materialized (
-    select t.task_id, t.state::text as state, t.live_steps from tasker.tasks t where t.task_id = any (p_task_ids) order by t.task_id for update)
-  select array_agg(k.task_id), array_agg(k.state), array_agg(k.live_steps) into v_task_ids, v_task_states, v_live from k;
-  select array_agg(s.task_id), array_agg(s.workflow_step_id), array_agg(s.state::text) into v_tasks, v_steps, v_states
-  from (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)) i
-  join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id;
+  select array_agg(o.task_id), array_agg(o.workflow_step_id), array_agg(o.state), array_agg(o.task_state)
+  into v_tasks, v_steps, v_states, v_task_states from tasker.operated_steps(p_task_ids, p_step_ids, p_actor) o;
   v_now := coalesce(p_now, clock_timestamp());
 
   with k as (
-    select k.* from unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state)
-    join unnest(v_task_ids, v_task_states) t (task_id, state) on t.task_id = k.task_id
-    where k.state in ('error', 'cancelled') and t.state in ('pending', 'in_progress', 'error', 'cancelled')),
+    select * from unnest(v_tasks, v_steps, v_states, v_task_states) k (task_id, step_id, state, task_state)
+    where k.state in ('error', 'cancelled') and k.task_state in ('pending', 'in_progress', 'error', 'cancelled')),
   u as (
     update tasker.workflow_steps s set state = 'pending', seq = s.seq + 1, generation = s.generation + 1, attempts = 0,
       failure_kind = null, last_error = null, backoff_request_seconds = null, finished_at = null,
@@ -1750,47 +2125,90 @@ begin
     select u.task_id, u.workflow_step_id, v_now, u.available_at, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'pending', p_actor, p_reason from u)
   select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
 
-  perform tasker.lift_hold(v_done_tasks, v_now, p_actor, p_reason);
-
   return query
-  select case when k.state is null then 'not_found' when d.step_id is not null then 'retried' else 'refused' end,
-         i.task_id, i.step_id,
-         case when d.step_id is not null then 'pending' when k.state in ('error', 'cancelled') then 'task ' || t.state else k.state end
-  from (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)) i
-  left join unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state) using (task_id, step_id)
-  left join unnest(v_task_ids, v_task_states) t (task_id, state) using (task_id)
-  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) using (task_id, step_id);
-
-  if v_done_tasks is not null then
-    return query
-    with n as (
-      select t.task_id, count(s.workflow_step_id)::integer - t.live_steps as delta
-      from unnest(v_task_ids, v_live) t (task_id, live_steps)
-      left join tasker.workflow_steps s on s.task_id = t.task_id and (s.available_at is not null and not s.held or s.state = 'in_progress')
-      where t.task_id = any (v_done_tasks) group by t.task_id, t.live_steps),
-    g as (select array_agg(n.task_id) as ids, array_agg(n.delta) as deltas from n)
-    select 'task', a.task_id, null::bigint, a.state from g, tasker.adjust_tasks(g.ids, g.deltas, p_now, p_actor, p_reason) a;
-  end if;
+  select case when k.state is null then 'not_found' when d.step_id is not null then 'retried'
+              when k.state = 'pending' then 'already_pending' else 'refused' end,
+         k.task_id, k.step_id,
+         case when d.step_id is not null then 'pending' when k.state in ('error', 'cancelled') then 'task ' || k.task_state else k.state end
+  from unnest(v_tasks, v_steps, v_states, v_task_states) k (task_id, step_id, state, task_state)
+  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) using (task_id, step_id) order by 2, 3;
+  return query
+  select 'task', a.task_id, null::bigint, a.state from tasker.recount_tasks(v_done_tasks, v_now, p_actor, p_reason) a where v_done_tasks is not null;
 end $$;
 comment on function tasker.retry_steps(bigint[], bigint[], text, text, timestamptz) is
   'Gives dead or failed steps a new generation and opens their tasks again.';
 
--- Retries every failed and cancelled step of the tasks: tasker.retry_steps over all of them.
--- Returns one row a task: outcome is retried, refused (with the state that forbids it) or not_found, and
--- the number of steps that were given a new generation.
+-- Makes steps that wait for their next attempt due at once. Nothing else changes: the same generation, the same
+-- idempotency key, no attempt given back.
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): due, already_due, refused (with the state of step
+-- or task that forbids it, or not claimable), not_found.
+-- Logs the instant with the step's seq, so that explain finds what it replaces.
+-- Locks: as tasker.operated_steps.
+create or replace function tasker.retry_steps_now(
+  p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
+  v_done_tasks bigint[]; v_done_steps bigint[];
+begin
+  select array_agg(o.task_id), array_agg(o.workflow_step_id), array_agg(o.state), array_agg(o.task_state)
+  into v_tasks, v_steps, v_states, v_task_states from tasker.operated_steps(p_task_ids, p_step_ids, p_actor) o;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with b as materialized (
+    select s.task_id, s.workflow_step_id, s.available_at from unnest(v_tasks, v_steps, v_task_states) k (task_id, step_id, task_state)
+    join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id
+    where s.available_at > v_now and k.task_state in ('pending', 'in_progress', 'error')),
+  u as (
+    update tasker.workflow_steps s set available_at = v_now from b
+    where s.task_id = b.task_id and s.workflow_step_id = b.workflow_step_id and s.available_at = b.available_at
+    returning s.task_id, s.workflow_step_id, s.seq, b.available_at),
+  l as (
+    insert into tasker.control_log (task_id, workflow_step_id, at, kind, old_value, new_value, actor, reason)
+    select u.task_id, u.workflow_step_id, v_now, 'due', to_jsonb(u.available_at), jsonb_build_object('seq', u.seq, 'available_at', v_now), p_actor, p_reason from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
+
+  if v_done_tasks is not null then perform tasker.wake_workers(); end if;
+  return query
+  select case when k.state is null then 'not_found' when d.step_id is not null then 'due'
+              when s.available_at is not null and k.task_state in ('pending', 'in_progress', 'error') then 'already_due' else 'refused' end,
+         k.task_id, k.step_id,
+         case when k.state not in ('pending', 'error') or s.available_at is not null and k.task_state in ('pending', 'in_progress', 'error') then k.state
+              when k.task_state not in ('pending', 'in_progress', 'error') then 'task ' || k.task_state
+              when k.state is not null then 'not claimable' end
+  from unnest(v_tasks, v_steps, v_states, v_task_states) k (task_id, step_id, state, task_state)
+  left join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id
+  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) on d.task_id = k.task_id and d.step_id = k.step_id order by 2, 3;
+end $$;
+comment on function tasker.retry_steps_now(bigint[], bigint[], text, text, timestamptz) is
+  'Makes steps that wait for their next attempt due at once.';
+
+-- Retries every failed and cancelled step of tasks in error or cancelled: tasker.retry_steps over all of them.
+-- Returns one row a task: outcome is retried, already_open (it is pending or in progress and nothing of it has failed),
+-- refused (with the state that forbids it) or not_found, and the number of steps that were given a new generation.
+-- Locks: as tasker.operated_steps.
 create or replace function tasker.retry_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text, retried_steps integer)
 language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare v_tasks bigint[]; v_steps bigint[]; v_retried bigint[];
 begin
+  perform tasker.operated_steps(p_task_ids, '{}', p_actor);
   select array_agg(s.task_id), array_agg(s.workflow_step_id) into v_tasks, v_steps
   from tasker.workflow_steps s join tasker.tasks t on t.task_id = s.task_id
   where s.task_id = any (p_task_ids) and s.state in ('error', 'cancelled') and t.state in ('error', 'cancelled');
   select array_agg(r.task_id) into v_retried
   from tasker.retry_steps(v_tasks, v_steps, p_actor, p_reason, p_now) r where r.outcome = 'retried';
   return query
-  select i.task_id, case when t.task_id is null then 'not_found' when n.n > 0 then 'retried' else 'refused' end, t.state::text, coalesce(n.n, 0)
+  select i.task_id,
+    case when t.task_id is null then 'not_found' when n.n > 0 then 'retried'
+         when t.state in ('pending', 'in_progress') and not exists (
+           select from tasker.workflow_steps s where s.task_id = i.task_id and s.state in ('error', 'cancelled')) then 'already_open'
+         else 'refused' end,
+    t.state::text, coalesce(n.n, 0)
   from (select distinct unnest(p_task_ids)) i (task_id)
   left join tasker.tasks t on t.task_id = i.task_id
   left join (select r.task_id, count(*)::integer as n from unnest(v_retried) r (task_id) group by 1) n on n.task_id = i.task_id
@@ -1815,6 +2233,142 @@ begin
       and (v_worker.namespaces is null or n.name = any (v_worker.namespaces)));
 end $$;
 comment on function tasker.served_queues(bigint, timestamptz) is 'The queues that a living worker claims from; internal to the claims.';
+
+-- Changes in which order steps are claimed. A step that runs keeps running; its next attempt has the new priority.
+--   p_priority         1 is claimed first, 5 last
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): prioritized, unchanged, refused (with the state of
+-- step or task that forbids it), not_found.
+-- Locks: as tasker.operated_steps.
+create or replace function tasker.set_priorities(
+  p_task_ids bigint[], p_step_ids bigint[], p_priority integer, p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
+  v_done_tasks bigint[]; v_done_steps bigint[];
+begin
+  if p_priority is null or p_priority not between 1 and 5 then
+    raise exception 'a priority lies between 1 and 5, this is %', p_priority using errcode = 'invalid_parameter_value';
+  end if;
+  select array_agg(o.task_id), array_agg(o.workflow_step_id), array_agg(o.state), array_agg(o.task_state)
+  into v_tasks, v_steps, v_states, v_task_states from tasker.operated_steps(p_task_ids, p_step_ids, p_actor) o;
+  v_now := coalesce(p_now, clock_timestamp());
+
+  with b as materialized (
+    select s.task_id, s.workflow_step_id, s.priority from unnest(v_tasks, v_steps, v_states, v_task_states) k (task_id, step_id, state, task_state)
+    join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id
+    where k.state in ('pending', 'in_progress', 'error') and k.task_state in ('pending', 'in_progress', 'error') and s.priority <> p_priority),
+  u as (
+    update tasker.workflow_steps s set priority = p_priority from b
+    where s.task_id = b.task_id and s.workflow_step_id = b.workflow_step_id
+    returning s.task_id, s.workflow_step_id, b.priority),
+  l as (
+    insert into tasker.control_log (task_id, workflow_step_id, at, kind, old_value, new_value, actor, reason)
+    select u.task_id, u.workflow_step_id, v_now, 'priority', to_jsonb(u.priority), to_jsonb(p_priority), p_actor, p_reason from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
+
+  return query
+  select case when k.state is null then 'not_found' when d.step_id is not null then 'prioritized'
+              when k.state in ('pending', 'in_progress', 'error') and k.task_state in ('pending', 'in_progress', 'error') then 'unchanged' else 'refused' end,
+         k.task_id, k.step_id,
+         case when k.state in ('pending', 'in_progress', 'error') and k.task_state not in ('pending', 'in_progress', 'error')
+           then 'task ' || k.task_state else k.state end
+  from unnest(v_tasks, v_steps, v_states, v_task_states) k (task_id, step_id, state, task_state)
+  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) using (task_id, step_id) order by 2, 3;
+end $$;
+comment on function tasker.set_priorities(bigint[], bigint[], integer, text, text, timestamptz) is 'Changes in which order steps are claimed.';
+
+-- Changes how many attempts steps may have. A raised limit brings an exhausted step back: due at the instant that
+-- its last transition or tasker.retry_steps_now set, or at once if there is none or it is past; its task opens
+-- again. A lowered one may leave a step dead, and the task may settle by it.
+--   p_retry_limit      the total number of attempts, 0 to 1000000; 0 means never
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): limited, unchanged, refused (with the state of step
+-- or task that forbids it, or attempts N where the limit would be below the attempts made), not_found; and task
+-- with the new state of a task that changed.
+-- Locks: as tasker.operated_steps.
+create or replace function tasker.set_retry_limits(
+  p_task_ids bigint[], p_step_ids bigint[], p_retry_limit integer, p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
+  v_refusals text[]; v_done_tasks bigint[]; v_done_steps bigint[];
+begin
+  if p_retry_limit is null or p_retry_limit not between 0 and 1000000 then
+    raise exception 'a retry limit lies between 0 and 1000000, this is %', p_retry_limit using errcode = 'invalid_parameter_value';
+  end if;
+  select array_agg(o.task_id), array_agg(o.workflow_step_id), array_agg(o.state), array_agg(o.task_state)
+  into v_tasks, v_steps, v_states, v_task_states from tasker.operated_steps(p_task_ids, p_step_ids, p_actor) o;
+  v_now := coalesce(p_now, clock_timestamp());
+  select array_agg(case
+      when k.state not in ('pending', 'in_progress', 'error') then k.state
+      when k.task_state not in ('pending', 'in_progress', 'error') then 'task ' || k.task_state
+      when s.attempts > p_retry_limit then 'attempts ' || s.attempts end order by k.place)
+  into v_refusals
+  from unnest(v_tasks, v_steps, v_states, v_task_states) with ordinality k (task_id, step_id, state, task_state, place)
+  left join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id;
+
+  with b as materialized (
+    select s.task_id, s.workflow_step_id, s.retry_limit, greatest(v_now, coalesce((
+        select (c.new_value ->> 'available_at')::timestamptz from tasker.control_log c
+        where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind = 'due' and (c.new_value ->> 'seq')::integer = s.seq
+        order by c.control_id desc limit 1), l.available_at)) as due_at
+    from unnest(v_tasks, v_steps, v_refusals) k (task_id, step_id, refusal)
+    join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id
+    left join tasker.workflow_step_transitions l on l.task_id = s.task_id and l.workflow_step_id = s.workflow_step_id and l.seq = s.seq
+    where k.refusal is null and s.retry_limit <> p_retry_limit),
+  u as (
+    update tasker.workflow_steps s set retry_limit = p_retry_limit, available_at =
+      case when tasker.is_claimable(s.state, s.pending_parents, s.attempts, p_retry_limit, s.retryable, s.failure_kind)
+        then coalesce(s.available_at, b.due_at) end
+    from b where s.task_id = b.task_id and s.workflow_step_id = b.workflow_step_id
+    returning s.task_id, s.workflow_step_id, b.retry_limit),
+  l as (
+    insert into tasker.control_log (task_id, workflow_step_id, at, kind, old_value, new_value, actor, reason)
+    select u.task_id, u.workflow_step_id, v_now, 'retry_limit', to_jsonb(u.retry_limit), to_jsonb(p_retry_limit), p_actor, p_reason from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
+
+  return query
+  select case when k.state is null then 'not_found' when d.step_id is not null then 'limited' when k.refusal is not null then 'refused' else 'unchanged' end,
+         k.task_id, k.step_id, coalesce(k.refusal, k.state)
+  from unnest(v_tasks, v_steps, v_states, v_refusals) k (task_id, step_id, state, refusal)
+  left join unnest(v_done_tasks, v_done_steps) d (task_id, step_id) using (task_id, step_id) order by 2, 3;
+  return query
+  select 'task', a.task_id, null::bigint, a.state from tasker.recount_tasks(v_done_tasks, v_now, p_actor, p_reason) a where v_done_tasks is not null;
+end $$;
+comment on function tasker.set_retry_limits(bigint[], bigint[], integer, text, text, timestamptz) is 'Changes how many attempts steps may have.';
+
+-- Leaves out steps that the definition marks skippable: tasker.resolve_steps without a result, with a reason that
+-- says so. What is not skippable can still be resolved.
+--   p_actor, p_reason  who and why; the actor is needed
+-- Returns rows of (outcome, task_id, workflow_step_id, state): skipped, already_resolved, refused (with the state
+-- of step or task that forbids it, or not skippable), not_found; and task with the new state of a task that changed.
+-- Locks: as tasker.resolve_steps.
+create or replace function tasker.skip_steps(
+  p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
+returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare v_tasks bigint[]; v_steps bigint[];
+begin
+  if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
+  -- Whether a step is skippable never changes: it is read without a lock.
+  select coalesce(array_agg(i.task_id), '{}'), coalesce(array_agg(i.step_id), '{}') into v_tasks, v_steps
+  from (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)) i
+  left join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id where s.skippable is not false;
+  return query
+  select 'refused', s.task_id, s.workflow_step_id, 'not skippable'
+  from (select distinct * from unnest(p_task_ids, p_step_ids) i (task_id, step_id)) i
+  join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id where not s.skippable;
+  return query
+  select case r.outcome when 'resolved' then 'skipped' else r.outcome end, r.task_id, r.workflow_step_id, r.state
+  from tasker.resolve_steps(v_tasks, v_steps, array_fill(null::jsonb, array[cardinality(v_steps)]), p_actor, 'skipped' || coalesce(': ' || p_reason, ''), p_now) r;
+end $$;
+comment on function tasker.skip_steps(bigint[], bigint[], text, text, timestamptz) is 'Leaves out steps that the definition marks skippable.';
 
 -- What the control log says about one step up to an instant: the last word on hold and pauses, of the step,
 -- its task and its queue. Internal to tasker.step_situation and tasker.step_situation_at.
@@ -1927,7 +2481,8 @@ comment on function tasker.step_situation(bigint[]) is 'What explain judges, fro
 -- the log of the step or its task no longer reaches back to p_at: the transition before the first one after
 -- p_at is gone; logged_from is where it begins.
 -- That a child becomes available is no transition: it is from the instant at which its last parent was done,
--- its own last transition made it available, or a raised limit gave it attempts, whichever came last.
+-- its own last transition or tasker.retry_steps_now made it available, or a raised limit gave it attempts, whichever
+-- came last.
 create or replace function tasker.step_situation_at(p_task_ids bigint[], p_at timestamptz)
 returns table (
   task_id bigint, workflow_step_id bigint, name text, namespace text, handler text, known boolean, created_at timestamptz,
@@ -1953,7 +2508,11 @@ language sql stable rows 1000 as $$
         select (c.old_value #>> '{}')::integer from tasker.control_log c
         where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind = 'retry_limit' and c.at > p_at
         order by c.control_id limit 1), s.retry_limit) as retry_limit,
-      l.failure_kind::text as failure_kind, case when l.seq is null then s.created_at else l.available_at end as own_at,
+      l.failure_kind::text as failure_kind, coalesce((
+        select (c.new_value ->> 'available_at')::timestamptz from tasker.control_log c
+        where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind = 'due' and c.at <= p_at
+          and (c.new_value ->> 'seq')::integer = coalesce(l.seq, 0)
+        order by c.control_id desc limit 1), case when l.seq is null then s.created_at else l.available_at end) as own_at,
       case when l.to_state = 'in_progress' then l.worker_id end as worker_id, l.actor, l.reason, coalesce(l.seq, 0) as seq,
       t.state as task_state, t.since as task_since, n.at as logged_from,
       t.known and coalesce(l.seq, 0) + 1 = coalesce(n.seq, s.seq + 1) as known
@@ -2031,7 +2590,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_definition tasker.task_definitions; v_live integer; v_ids bigint[];
+  v_definition tasker.task_definitions; v_live integer; v_ids bigint[]; v_dead bigint[];
 begin
   select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id for key share;
   if not found then
@@ -2040,18 +2599,21 @@ begin
   select count(*) into v_live from tasker.definition_steps d
   where d.definition_id = p_definition_id and tasker.is_claimable('pending', d.total_parents, 0, d.default_retry_limit, d.default_retryable, null);
 
-  with r as (
-    select r.place, r.request from jsonb_array_elements(p_requests) with ordinality r (request, place)),
+  -- Ids follow the order of the requests. Rows are written in that of the identities, so that two batches which name
+  -- the same ones wait for each other in one order.
+  with r as materialized (
+    select nextval('tasker.tasks_task_id_seq') as task_id, r.request
+    from jsonb_array_elements(p_requests) with ordinality r (request, place) order by r.place),
   t as (
     insert into tasker.tasks (
-      named_task_id, definition_id, live_steps, fail_fast, requested_at, created_at, identity_hash, initiator, source_system, reason,
-      bypass_steps, tags, context)
-    select v_definition.named_task_id, p_definition_id, v_live, v_definition.failure_policy = 'fail_fast',
+      task_id, named_task_id, definition_id, live_steps, fail_fast, requested_at, created_at, identity_hash, initiator, source_system, reason,
+      bypass_steps, tags, context) overriding system value
+    select r.task_id, v_definition.named_task_id, p_definition_id, v_live, v_definition.failure_policy = 'fail_fast',
       coalesce((r.request ->> 'requested_at')::timestamptz, v_now), v_now, r.request ->> 'identity_hash',
       coalesce(r.request ->> 'initiator', 'unknown'), coalesce(r.request ->> 'source_system', 'unknown'), coalesce(r.request ->> 'reason', 'unknown'),
       coalesce((select array_agg(b) from jsonb_array_elements_text(r.request -> 'bypass_steps') b), '{}'),
       coalesce((select array_agg(g) from jsonb_array_elements_text(r.request -> 'tags') g), '{}'), r.request -> 'context'
-    from r order by r.place
+    from r order by r.request ->> 'identity_hash', r.task_id
     on conflict (identity_hash) do nothing
     returning tasks.task_id),
   s as (
@@ -2092,8 +2654,13 @@ begin
   end if;
 
   if v_live > 0 and cardinality(v_ids) > 0 then perform tasker.wake_workers(); end if;
-  -- After the skips, which may have left nothing that keeps the task from its end.
-  if v_live = 0 and cardinality(v_ids) > 0 then
+  -- After the skips, which may have left nothing that keeps the task from its end. A step that may never run is dead
+  -- from the start, and under fail-fast holds the rest.
+  if v_definition.failure_policy = 'fail_fast' and exists (
+    select from tasker.definition_steps d where d.definition_id = p_definition_id
+      and tasker.is_dead('pending', 0, d.default_retry_limit, d.default_retryable, null)) then
+    perform tasker.recount_tasks(v_ids, v_now, null, null);
+  elsif v_live = 0 and cardinality(v_ids) > 0 then
     perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);
   end if;
 

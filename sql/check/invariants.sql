@@ -15,6 +15,7 @@ truth as (
   select s.task_id, s.workflow_step_id, coalesce(l.to_state, 'pending') as state, coalesce(p.pending, 0) as pending, coalesce(p.total, 0) as total,
     coalesce(l.attempt, 0) as attempts, coalesce(l.generation, 1) as generation, coalesce(l.seq, 0) as seq,
     -- permanent only counts while the failure is the last thing that happened: a retry wipes it.
+    (l.to_state::text, l.failure_kind::text) is not distinct from ('error', 'permanent') as permanent,
     (coalesce(l.to_state, 'pending') in ('pending', 'error') and coalesce(p.pending, 0) = 0 and coalesce(l.attempt, 0) < s.retry_limit
       and (s.retryable or coalesce(l.attempt, 0) = 0) and (l.to_state::text, l.failure_kind::text) is distinct from ('error', 'permanent')) as claimable
   from tasker.workflow_steps s
@@ -90,6 +91,39 @@ from tasker.tasks k left join live l using (task_id)
 where k.state in ('pending', 'in_progress') and coalesce(l.n, 0) = 0
   or k.state in ('complete', 'error', 'cancelled', 'resolved_manually') and coalesce(l.n, 0) > 0
   or k.state = 'complete' and not coalesce(l.all_done, true) or k.state = 'error' and coalesce(l.all_done, true)
+union all
+select 'under fail-fast a dead step holds the rest, and nothing else is held', s.task_id, s.workflow_step_id, format('held %s, fail-fast %s, dead %s', s.held, k.fail_fast, d.dead)
+from tasker.workflow_steps s join tasker.tasks k using (task_id)
+cross join lateral (
+  select exists (
+    select from tasker.workflow_steps x join truth t using (task_id, workflow_step_id)
+    where x.task_id = s.task_id and (t.state = 'cancelled' or t.state in ('pending', 'error')
+      and (t.attempts >= x.retry_limit or not x.retryable and t.attempts > 0 or t.permanent))) as dead) d
+where s.state in ('pending', 'in_progress', 'error') and s.held <> (k.fail_fast and d.dead)
+union all
+select 'what the control log says last is so', s.task_id, s.workflow_step_id, format('%s is %s, logged is %s', x.kind, x.stored, x.logged)
+from tasker.workflow_steps s join tasker.tasks k using (task_id)
+cross join lateral (
+  select 'retry_limit' as kind, to_jsonb(s.retry_limit) as stored, (
+    select c.new_value from tasker.control_log c where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind = 'retry_limit'
+    order by c.control_id desc limit 1) as logged
+  union all select 'priority', to_jsonb(s.priority), (
+    select c.new_value from tasker.control_log c where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind = 'priority'
+    order by c.control_id desc limit 1)
+  union all select 'paused', to_jsonb(s.paused), to_jsonb(k.paused_at is not null or coalesce((
+    select c.kind = 'paused' from tasker.control_log c where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind in ('paused', 'resumed')
+    order by c.control_id desc limit 1), false))) x
+where x.logged is not null and x.stored <> x.logged
+union all
+select 'a pause is the last logged', p.task_id, null, format('%s paused at %s, log says %s', p.what, p.paused_at, p.logged)
+from (
+  select k.task_id, 'task' as what, k.paused_at, (
+    select case when c.kind = 'paused' then c.at end from tasker.control_log c where c.task_id = k.task_id and c.workflow_step_id is null and c.kind in ('paused', 'resumed')
+    order by c.control_id desc limit 1) as logged from tasker.tasks k
+  union all select null, 'queue ' || q.queue_id, q.paused_at, (
+    select case when c.kind = 'paused' then c.at end from tasker.control_log c where c.queue_id = q.queue_id and c.kind in ('paused', 'resumed')
+    order by c.control_id desc limit 1) from tasker.queues q) p
+where p.paused_at is distinct from p.logged
 union all
 select 'the task''s state is the last logged', k.task_id, null, format('%s/%s, log says %s/%s', k.state, k.seq, l.to_state, c.n)
 from tasker.tasks k left join last_task l using (task_id) left join counted_task c using (task_id)

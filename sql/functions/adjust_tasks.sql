@@ -25,14 +25,16 @@ begin
   select array_agg(k.task_id), array_agg(k.live), array_agg(k.state) into v_ids, v_live, v_states from k;
   v_now := coalesce(p_now, clock_timestamp());
 
-  -- Work came back to a finished task, its last dead step was resolved, or its last cancelled step was
-  -- retried though it can never run: it opens again. In the last case it settles in error, where the step can
-  -- be resolved; a task that stayed cancelled would be stuck.
+  -- Work came back to a finished task, its last dead step was resolved, or a step that can never run was reset
+  -- or was the last cancelled one to be retried: it opens again. In the last two cases it settles in error, where
+  -- the step can be resolved; a task that stayed complete or cancelled would be stuck.
   if v_states && array['complete', 'error', 'cancelled', 'resolved_manually'] then
     with r as (
       select k.task_id, k.live, k.state from unnest(v_ids, v_live, v_states) k (task_id, live, state)
       where k.state not in ('pending', 'in_progress')
         and (k.live > 0 or k.state = 'error' and not exists (
+          select from tasker.workflow_steps s where s.task_id = k.task_id and not tasker.is_done(s.state))
+          or k.state = 'complete' and exists (
           select from tasker.workflow_steps s where s.task_id = k.task_id and not tasker.is_done(s.state))
           or k.state = 'cancelled' and not exists (
           select from tasker.workflow_steps s where s.task_id = k.task_id and s.state = 'cancelled'))),

@@ -12,8 +12,7 @@ begin
     select i.task_id from (select distinct unnest(p_task_ids)) i (task_id)
     where not exists (
       select from tasker.workflow_steps s where s.task_id = i.task_id
-        and (s.state = 'cancelled' or s.state in ('pending', 'error')
-          and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind)))),
+        and tasker.is_dead(s.state, s.attempts, s.retry_limit, s.retryable, s.failure_kind))),
   u as (
     update tasker.workflow_steps s set held = false from i where s.task_id = i.task_id and s.held
     returning s.task_id, s.workflow_step_id, s.seq, s.available_at),

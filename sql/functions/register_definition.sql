@@ -7,7 +7,7 @@
 -- Returns the definition_id. Two sessions that register the same text at once get the same id.
 create or replace function tasker.register_definition(p_definition jsonb, p_content_hash text)
 returns bigint language plpgsql as $$
-declare v_namespace integer; v_named_task integer; v_definition bigint;
+declare v_namespace integer; v_paused_at timestamptz; v_named_task integer; v_definition bigint;
 begin
   select d.definition_id into v_definition
   from tasker.task_namespaces m join tasker.named_tasks t on t.task_namespace_id = m.task_namespace_id
@@ -43,9 +43,14 @@ begin
   select d.dependent_system_id, s ->> 'name', s ->> 'description'
   from jsonb_array_elements(p_definition -> 'steps') s join tasker.dependent_systems d on d.name = s ->> 'dependent_system'
   order by 1, 2 on conflict (dependent_system_id, name) do nothing;
-  insert into tasker.queues (task_namespace_id, handler)
-  select distinct v_namespace, s ->> 'handler' as handler from jsonb_array_elements(p_definition -> 'steps') s order by 2
-  on conflict (task_namespace_id, handler) do nothing;
+  -- A new queue of a paused namespace is paused; the lock keeps tasker.pause_queues from passing between.
+  select paused_at into v_paused_at from tasker.task_namespaces where task_namespace_id = v_namespace for share;
+  with q as (
+    insert into tasker.queues (task_namespace_id, handler, paused_at)
+    select distinct v_namespace, s ->> 'handler' as handler, v_paused_at from jsonb_array_elements(p_definition -> 'steps') s order by 2
+    on conflict (task_namespace_id, handler) do nothing returning queue_id, paused_at)
+  insert into tasker.control_log (queue_id, at, kind, reason)
+  select q.queue_id, q.paused_at, 'paused', 'its namespace is paused' from q where q.paused_at is not null;
 
   insert into tasker.definition_steps (
     definition_id, named_step_id, queue_id, position, default_retryable, default_retry_limit, skippable, priority, total_parents)

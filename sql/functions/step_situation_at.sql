@@ -6,7 +6,8 @@
 -- the log of the step or its task no longer reaches back to p_at: the transition before the first one after
 -- p_at is gone; logged_from is where it begins.
 -- That a child becomes available is no transition: it is from the instant at which its last parent was done,
--- its own last transition made it available, or a raised limit gave it attempts, whichever came last.
+-- its own last transition or tasker.retry_steps_now made it available, or a raised limit gave it attempts, whichever
+-- came last.
 create or replace function tasker.step_situation_at(p_task_ids bigint[], p_at timestamptz)
 returns table (
   task_id bigint, workflow_step_id bigint, name text, namespace text, handler text, known boolean, created_at timestamptz,
@@ -32,7 +33,11 @@ language sql stable rows 1000 as $$
         select (c.old_value #>> '{}')::integer from tasker.control_log c
         where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind = 'retry_limit' and c.at > p_at
         order by c.control_id limit 1), s.retry_limit) as retry_limit,
-      l.failure_kind::text as failure_kind, case when l.seq is null then s.created_at else l.available_at end as own_at,
+      l.failure_kind::text as failure_kind, coalesce((
+        select (c.new_value ->> 'available_at')::timestamptz from tasker.control_log c
+        where c.task_id = s.task_id and c.workflow_step_id = s.workflow_step_id and c.kind = 'due' and c.at <= p_at
+          and (c.new_value ->> 'seq')::integer = coalesce(l.seq, 0)
+        order by c.control_id desc limit 1), case when l.seq is null then s.created_at else l.available_at end) as own_at,
       case when l.to_state = 'in_progress' then l.worker_id end as worker_id, l.actor, l.reason, coalesce(l.seq, 0) as seq,
       t.state as task_state, t.since as task_since, n.at as logged_from,
       t.known and coalesce(l.seq, 0) + 1 = coalesce(n.seq, s.seq + 1) as known

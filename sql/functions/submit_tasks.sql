@@ -11,7 +11,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_definition tasker.task_definitions; v_live integer; v_ids bigint[];
+  v_definition tasker.task_definitions; v_live integer; v_ids bigint[]; v_dead bigint[];
 begin
   select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id for key share;
   if not found then
@@ -20,18 +20,21 @@ begin
   select count(*) into v_live from tasker.definition_steps d
   where d.definition_id = p_definition_id and tasker.is_claimable('pending', d.total_parents, 0, d.default_retry_limit, d.default_retryable, null);
 
-  with r as (
-    select r.place, r.request from jsonb_array_elements(p_requests) with ordinality r (request, place)),
+  -- Ids follow the order of the requests. Rows are written in that of the identities, so that two batches which name
+  -- the same ones wait for each other in one order.
+  with r as materialized (
+    select nextval('tasker.tasks_task_id_seq') as task_id, r.request
+    from jsonb_array_elements(p_requests) with ordinality r (request, place) order by r.place),
   t as (
     insert into tasker.tasks (
-      named_task_id, definition_id, live_steps, fail_fast, requested_at, created_at, identity_hash, initiator, source_system, reason,
-      bypass_steps, tags, context)
-    select v_definition.named_task_id, p_definition_id, v_live, v_definition.failure_policy = 'fail_fast',
+      task_id, named_task_id, definition_id, live_steps, fail_fast, requested_at, created_at, identity_hash, initiator, source_system, reason,
+      bypass_steps, tags, context) overriding system value
+    select r.task_id, v_definition.named_task_id, p_definition_id, v_live, v_definition.failure_policy = 'fail_fast',
       coalesce((r.request ->> 'requested_at')::timestamptz, v_now), v_now, r.request ->> 'identity_hash',
       coalesce(r.request ->> 'initiator', 'unknown'), coalesce(r.request ->> 'source_system', 'unknown'), coalesce(r.request ->> 'reason', 'unknown'),
       coalesce((select array_agg(b) from jsonb_array_elements_text(r.request -> 'bypass_steps') b), '{}'),
       coalesce((select array_agg(g) from jsonb_array_elements_text(r.request -> 'tags') g), '{}'), r.request -> 'context'
-    from r order by r.place
+    from r order by r.request ->> 'identity_hash', r.task_id
     on conflict (identity_hash) do nothing
     returning tasks.task_id),
   s as (
@@ -72,8 +75,13 @@ begin
   end if;
 
   if v_live > 0 and cardinality(v_ids) > 0 then perform tasker.wake_workers(); end if;
-  -- After the skips, which may have left nothing that keeps the task from its end.
-  if v_live = 0 and cardinality(v_ids) > 0 then
+  -- After the skips, which may have left nothing that keeps the task from its end. A step that may never run is dead
+  -- from the start, and under fail-fast holds the rest.
+  if v_definition.failure_policy = 'fail_fast' and exists (
+    select from tasker.definition_steps d where d.definition_id = p_definition_id
+      and tasker.is_dead('pending', 0, d.default_retry_limit, d.default_retryable, null)) then
+    perform tasker.recount_tasks(v_ids, v_now, null, null);
+  elsif v_live = 0 and cardinality(v_ids) > 0 then
     perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);
   end if;
 

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{completions, explain, graph, migrate, pg, prune, run, step, submit, task, worker},
+    commands::{completions, explain, graph, migrate, pg, prune, queue, run, step, submit, task, worker},
     database::DatabaseArgs,
 };
 
@@ -39,12 +39,15 @@ pub(crate) enum Command {
     Submit(submit::Args),
     /// Run steps of built-in handlers until told to stop
     Worker(worker::Args),
-    /// List, show, cancel and retry tasks
+    /// List, show and operate on tasks: cancel, retry, resolve, pause and more
     #[command(subcommand)]
     Task(task::Action),
-    /// Resolve or retry one step
+    /// Operate on one step: cancel, retry, reset, resolve, skip, limit and more
     #[command(subcommand)]
     Step(step::Action),
+    /// List, pause and resume queues and namespaces
+    #[command(subcommand)]
+    Queue(queue::Action),
     /// Say why steps are not running, since when, and what would change it
     Explain(explain::Args),
     /// Delete finished tasks that are older than a policy, batch by batch

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 use tasker_model::{StepId, TaskState};
-use tasker_readiness::{Change, Explanation, OpenParent, Reason};
+use tasker_readiness::{Change, Explanation, OpenParent, Paused, Reason};
 
 use crate::{
     output::one_line,
@@ -61,7 +61,11 @@ pub(crate) fn change(at: &Situation, step: &Explanation, reason: &Reason) -> Str
         Change::Parents { .. } => causes(at, step.step_id),
         Change::Retry => retry(step),
         Change::RetryOrResolve => format!("{}, or {}", retry(step), resolve()),
-        Change::Resolve => resolve(),
+        Change::LimitOrResolve => {
+            let limit = format!("a higher retry limit: `tasker step limit {task} {} LIMIT`", plain(step));
+            format!("{limit}, or {}", resolve())
+        }
+        Change::Resume { what } => resume(step, &what),
         change @ Change::LiftHold { .. } => change.to_string(),
         change @ Change::ReopenTask => format!("{change}: `tasker task retry {task}`"),
         Change::StartWorker { namespace, .. } => {
@@ -71,6 +75,19 @@ pub(crate) fn change(at: &Situation, step: &Explanation, reason: &Reason) -> Str
         }
         change => change.to_string(),
     }
+}
+
+/// What lets the step go on, with the command that does.
+fn resume(step: &Explanation, what: &Paused) -> String {
+    let change = Change::Resume { what: what.clone() };
+    let command = match what {
+        Paused::Step => format!("step resume {} {}", step.task_id, plain(step)),
+        Paused::Task => format!("task resume {}", step.task_id),
+        Paused::Queue { namespace, handler } => {
+            format!("queue resume --namespace {namespace} --handler {handler}")
+        }
+    };
+    format!("{change}: `tasker {command}`")
 }
 
 /// A task that has ended is retried as a whole; one that goes on, step by step.

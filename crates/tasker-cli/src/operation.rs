@@ -1,22 +1,17 @@
-//! Operations of people on tasks and steps: who asked, what would change, and the sentence for what became
-//! of it. A dry run is the same SQL in a transaction that is rolled back.
+//! Operations of people on tasks, steps and queues: who asked, what would change, and the sentence for what
+//! became of it.
 
-use std::collections::HashMap;
-
-use diesel::{PgConnection, QueryResult, result::Error as QueryError};
+use diesel::{PgConnection, QueryResult};
 use serde::Serialize;
 use serde_json::json;
-use tasker_engine::commands::{StepOutcome, TaskOutcome};
-use tasker_model::{Step, StepId, StepWithName, TaskId};
+use tasker_engine::operations::{self, Change, Effect, Outcome as Word, StepOutcome, TaskOutcome};
+use tasker_model::{StepId, StepWithName, TaskId};
 
 use crate::{
     exit::{Exit, Outcome},
     output::{Output, note},
-    queries,
 };
 
-/// How often a deadlock with workers is tried again.
-const TRIES: usize = 5;
 /// How many changes people are shown.
 const SHOWN: usize = 50;
 
@@ -29,7 +24,7 @@ pub(crate) struct OperationArgs {
     actor: ActorArgs,
     /// Say what would change, and change nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -57,16 +52,6 @@ impl OperationArgs {
     }
 }
 
-/// One thing that an operation changed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Change {
-    task_id: TaskId,
-    /// `None` for the task itself.
-    step: Option<String>,
-    from: String,
-    to: String,
-}
-
 /// An operation on whole tasks.
 pub(crate) fn on_tasks(
     conn: &mut PgConnection,
@@ -75,9 +60,9 @@ pub(crate) fn on_tasks(
     operation: impl Fn(&mut PgConnection) -> QueryResult<Vec<TaskOutcome>>,
     out: &Output,
 ) -> Outcome {
-    let (outcomes, changes) = within(conn, tasks, by.dry_run, operation)?;
-    let told = outcomes.iter().map(|o| Told::task(o, &changes, by.dry_run)).collect::<Vec<_>>();
-    Ok(tell(&json!(outcomes), &told, &changes, by.dry_run, out))
+    let done = operations::perform(conn, tasks, by.dry_run, operation)?;
+    let told = done.outcome.iter().map(|o| Told::task(o, &done.changes, by.dry_run)).collect::<Vec<_>>();
+    Ok(tell(&done.outcome, &told, &done.changes, by.dry_run, out))
 }
 
 /// An operation on one step.
@@ -88,70 +73,37 @@ pub(crate) fn on_step(
     operation: impl Fn(&mut PgConnection) -> QueryResult<Vec<StepOutcome>>,
     out: &Output,
 ) -> Outcome {
-    let (outcomes, changes) = within(conn, &[step.step.task_id], by.dry_run, operation)?;
-    let of_step = outcomes.iter().filter(|o| o.step_id.is_some());
-    let told = of_step.map(|o| Told::step(o, &step.name, by.dry_run)).collect::<Vec<_>>();
-    Ok(tell(&json!(outcomes), &told, &changes, by.dry_run, out))
+    let done = operations::perform(conn, &[step.step.task_id], by.dry_run, operation)?;
+    let id = Some(step.step.workflow_step_id);
+    let of_step = done.outcome.iter().filter(|o| o.step_id == id);
+    let more = done.outcome.iter().filter(|o| o.step_id.is_some() && o.step_id != id).count();
+    let told = of_step.map(|o| Told::step(o, &step.name, more, by.dry_run)).collect::<Vec<_>>();
+    Ok(tell(&done.outcome, &told, &done.changes, by.dry_run, out))
 }
 
-fn within<T>(
+/// An operation on every step of whole tasks: one that does not concern a step passes it over.
+pub(crate) fn on_all_steps(
     conn: &mut PgConnection,
     tasks: &[TaskId],
-    dry_run: bool,
-    operation: impl Fn(&mut PgConnection) -> QueryResult<T>,
-) -> Outcome<(T, Vec<Change>)> {
-    for left in (0..TRIES).rev() {
-        let mut found = None;
-        let ended = conn.build_transaction().read_committed().run(|conn| {
-            let before = snapshot(conn, tasks)?;
-            let value = operation(conn)?;
-            found = Some((value, changes(&before, &snapshot(conn, tasks)?)));
-            if dry_run { Err(QueryError::RollbackTransaction) } else { Ok(()) }
-        });
-        match (ended, found) {
-            (Ok(()) | Err(QueryError::RollbackTransaction), Some(found)) => return Ok(found),
-            (Err(e), _) if left == 0 || !e.to_string().contains("deadlock detected") => return Err(e.into()),
-            _ => {}
+    by: &OperationArgs,
+    operation: impl Fn(&mut PgConnection, &[(TaskId, StepId)]) -> QueryResult<Vec<StepOutcome>>,
+    out: &Output,
+) -> Outcome {
+    let all = |conn: &mut PgConnection| {
+        let mut steps = vec![];
+        for task in tasks {
+            let found = StepWithName::of_task(conn, *task)?;
+            steps.extend(found.iter().map(|s| (*task, s.step.workflow_step_id)));
         }
-    }
-    unreachable!("the last try returns")
-}
-
-type Snapshot = Vec<(TaskId, Option<(StepId, String)>, String)>;
-
-fn snapshot(conn: &mut PgConnection, tasks: &[TaskId]) -> QueryResult<Snapshot> {
-    let mut all = vec![];
-    for (task, state) in queries::states(conn, tasks)? {
-        all.push((task, None, state.to_string()));
-        let steps = StepWithName::of_task(conn, task)?;
-        all.extend(steps.into_iter().map(|s| {
-            let word = word(&s.step);
-            (task, Some((s.step.workflow_step_id, s.name)), word)
-        }));
-    }
-    Ok(all)
-}
-
-fn word(step: &Step) -> String {
-    match (step.available_at, step.held) {
-        (Some(_), false) => format!("{}, claimable", step.state),
-        (_, true) => format!("{}, held", step.state),
-        (None, false) => step.state.to_string(),
-    }
-}
-
-fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
-    let old: HashMap<_, _> = before.iter().map(|(t, s, word)| ((t, s), word)).collect();
-    let changed = after.iter().filter_map(|(task, step, to)| {
-        let from = old.get(&(task, step)).filter(|from| **from != to)?;
-        let step = step.as_ref().map(|(_, name)| name.clone());
-        Some(Change { task_id: *task, step, from: (*from).clone(), to: to.clone() })
-    });
-    changed.collect()
+        operation(conn, &steps)
+    };
+    let done = operations::perform(conn, tasks, by.dry_run, all)?;
+    let told = tasks.iter().map(|t| Told::steps(*t, &done.outcome, by.dry_run)).collect::<Vec<_>>();
+    Ok(tell(&done.outcome, &told, &done.changes, by.dry_run, out))
 }
 
 /// A sentence, and what it means for the exit code.
-struct Told {
+pub(crate) struct Told {
     sentence: String,
     exit: Exit,
 }
@@ -162,37 +114,53 @@ impl Told {
         let steps = changes.iter().filter(|c| c.task_id == id && c.step.is_some()).count();
         let steps = format!("{steps} step{}", if steps == 1 { "" } else { "s" });
         let is = if dry_run { "would be" } else { "is" };
-        let state = o.state.as_deref().unwrap_or("gone");
-        match o.outcome.as_str() {
-            "cancelled" => Self::ok(format!("task {id} {is} cancelled, with {steps}")),
-            "already_cancelled" => Self::ok(format!("task {id} was cancelled already")),
-            "retried" => Self::ok(format!("task {id} {is} retried: {steps} changed")),
-            "not_found" => Self::wrong(Exit::BadInput, format!("there is no task {id}")),
-            _ => Self::wrong(Exit::Refused, format!("task {id} is {state}, which does not allow it")),
+        match (o.outcome, o.refusal()) {
+            (_, Some(_)) => {
+                let state = o.state.as_deref().unwrap_or("gone");
+                Self::wrong(Exit::Refused, format!("task {id} is {state}, which does not allow it"))
+            }
+            (Word::NotFound, _) => Self::wrong(Exit::BadInput, format!("there is no task {id}")),
+            (Word::Cancelled, _) => Self::ok(format!("task {id} {is} cancelled, with {steps}")),
+            (Word::Retried, _) => Self::ok(format!("task {id} {is} retried: {steps} changed")),
+            (Word::Paused, _) => {
+                Self::ok(format!("task {id} {is} paused: nothing of it is claimed until it is resumed"))
+            }
+            (Word::Resolved, _) => Self::ok(format!("task {id} {is} resolved; its steps stay as they are")),
+            (word, _) => Self::ok(format!("task {id} {}", plainly(word, is))),
         }
     }
 
-    fn step(o: &StepOutcome, name: &str, dry_run: bool) -> Self {
+    fn step(o: &StepOutcome, name: &str, more: usize, dry_run: bool) -> Self {
         let id = o.task_id;
         let is = if dry_run { "would be" } else { "is" };
-        let state = o.state.as_deref().unwrap_or("gone");
-        match o.outcome.as_str() {
-            "resolved" => Self::ok(format!(
-                "step `{name}` of task {id} {is} resolved; its children wait no more for it"
-            )),
-            "already_resolved" => Self::ok(format!("step `{name}` of task {id} was resolved already")),
-            "retried" => Self::ok(format!("step `{name}` of task {id} {is} retried with new attempts")),
-            "not_found" => Self::wrong(Exit::BadInput, format!("task {id} has no step `{name}`")),
-            _ => {
-                let because = match state.strip_prefix("task ") {
-                    Some(state) => format!("its task is {state}"),
-                    None => format!("it is {state}"),
-                };
-                Self::wrong(
-                    Exit::Refused,
-                    format!("step `{name}` of task {id}: {because}, which does not allow it"),
-                )
+        let step = format!("step `{name}` of task {id}");
+        let others = if more == 1 { "1 descendant".into() } else { format!("{more} descendants") };
+        match (o.outcome, o.refusal()) {
+            (_, Some(refusal)) => Self::wrong(Exit::Refused, format!("{step} {refusal}")),
+            (Word::NotFound, _) => Self::wrong(Exit::BadInput, format!("task {id} has no step `{name}`")),
+            (word @ (Word::Resolved | Word::Skipped), _) => {
+                Self::ok(format!("{step} {}; its children wait no more for it", plainly(word, is)))
             }
+            (Word::Retried, _) => Self::ok(format!("{step} {is} retried with new attempts")),
+            (Word::Reset, _) if more > 0 => Self::ok(format!("{step} {is} reset, with {others}")),
+            (Word::Cancelled, _) => Self::ok(format!(
+                "{step} {is} cancelled; what waits for it waits until it is retried or reset"
+            )),
+            (word, _) => Self::ok(format!("{step} {}", plainly(word, is))),
+        }
+    }
+
+    fn steps(task: TaskId, outcomes: &[StepOutcome], dry_run: bool) -> Self {
+        let of_task = || outcomes.iter().filter(|o| o.task_id == task && o.step_id.is_some());
+        let changed = of_task().filter(|o| o.outcome.effect() == Effect::Changed).count();
+        let already = of_task().any(|o| o.outcome.effect() == Effect::Already);
+        let would = if dry_run { "would change" } else { "changed" };
+        match (of_task().count(), changed) {
+            (0, _) => Self::wrong(Exit::BadInput, format!("there is no task {task}")),
+            (_, 0) if already => Self::ok(format!("task {task}: every step that it concerns is so already")),
+            (_, 0) => Self::wrong(Exit::Refused, format!("task {task} has no step whose state allows it")),
+            (_, 1) => Self::ok(format!("task {task}: 1 step {would}")),
+            (_, n) => Self::ok(format!("task {task}: {n} steps {would}")),
         }
     }
 
@@ -200,13 +168,40 @@ impl Told {
         Self { sentence, exit: Exit::Ok }
     }
 
-    fn wrong(exit: Exit, sentence: String) -> Self {
+    pub(crate) fn wrong(exit: Exit, sentence: String) -> Self {
         Self { sentence, exit }
+    }
+
+    /// What became of a queue.
+    pub(crate) fn queue(o: &operations::QueueOutcome, dry_run: bool) -> Self {
+        let is = if dry_run { "would be" } else { "is" };
+        let (namespace, handler, steps) = (&o.namespace, &o.handler, o.steps);
+        let queue = format!("the queue of handler `{handler}` in namespace `{namespace}`");
+        Self::ok(format!("{queue} {}; claimable steps in it: {steps}", plainly(o.outcome, is)))
     }
 }
 
-fn tell(
-    outcomes: &serde_json::Value,
+/// The end of a sentence that begins with what was operated on.
+fn plainly(word: Word, is: &str) -> String {
+    match word {
+        Word::AlreadyOpen => "is open, and nothing of it has failed".into(),
+        Word::AlreadyPending => "was pending already".into(),
+        Word::AlreadyDue => "was due already".into(),
+        Word::AlreadyCancelled => "was cancelled already".into(),
+        Word::AlreadyResolved => "was resolved already".into(),
+        Word::AlreadyPaused => "was paused already".into(),
+        Word::NotPaused => "was not paused".into(),
+        Word::Unchanged => "had that value already".into(),
+        Word::Due => format!("{is} due now"),
+        Word::Limited => format!("{is} given the new retry limit"),
+        Word::Prioritized => format!("{is} given the new priority"),
+        word => format!("{is} {word}"),
+    }
+}
+
+/// Tells people or programs; the exit code is that of the worst.
+pub(crate) fn tell(
+    outcomes: &impl Serialize,
     told: &[Told],
     changes: &[Change],
     dry_run: bool,
@@ -226,7 +221,7 @@ fn tell(
 
 fn print(changes: &[Change], out: &Output) {
     out.line(match changes.len() {
-        0 => "nothing would change",
+        0 => "no task or step would change",
         _ => "dry run, nothing was changed; it would be:",
     });
     for c in changes.iter().take(SHOWN) {

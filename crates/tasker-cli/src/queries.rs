@@ -1,6 +1,11 @@
 //! What the command reads beyond the rows of tasker-model: plain selects, no decisions.
 
-use diesel::prelude::*;
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Nullable, Text, Timestamptz},
+};
+use serde::Serialize;
 use serde_json::Value;
 use tasker_engine::definition::WorkflowDefinition;
 use tasker_model::{
@@ -44,7 +49,7 @@ pub(crate) fn states(conn: &mut PgConnection, ids: &[TaskId]) -> QueryResult<Vec
 
 /// The attempts beyond the first of all steps of these tasks.
 pub(crate) fn retries(conn: &mut PgConnection, ids: &[TaskId]) -> QueryResult<i64> {
-    use diesel::{dsl::sql, sql_types::BigInt};
+    use diesel::dsl::sql;
     steps::table
         .filter(steps::task_id.eq_any(ids))
         .select(sql::<BigInt>("coalesce(sum(greatest(attempts - 1, 0)), 0)::bigint"))
@@ -60,4 +65,35 @@ pub(crate) fn queues_of(conn: &mut PgConnection, ids: &[TaskId]) -> QueryResult<
         .select((task_namespaces::name, queues::handler))
         .distinct()
         .load(conn)
+}
+
+/// A queue and what is in it.
+#[derive(Debug, Serialize, QueryableByName)]
+pub(crate) struct Queue {
+    #[diesel(sql_type = Text)]
+    pub(crate) namespace: String,
+    #[diesel(sql_type = Text)]
+    pub(crate) handler: String,
+    /// Steps that a claim would find, now or later, if the queue were open.
+    #[diesel(sql_type = BigInt)]
+    pub(crate) claimable: i64,
+    #[diesel(sql_type = BigInt)]
+    pub(crate) in_progress: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub(crate) paused_at: Option<DateTime<Utc>>,
+}
+
+/// All queues, by namespace and handler.
+pub(crate) fn queues(conn: &mut PgConnection) -> QueryResult<Vec<Queue>> {
+    diesel::sql_query(
+        "select n.name as namespace, q.handler, coalesce(c.n, 0) as claimable, coalesce(r.n, 0) as in_progress, q.paused_at
+         from tasker.queues q join tasker.task_namespaces n using (task_namespace_id)
+         left join (
+           select s.queue_id, count(*) as n from tasker.workflow_steps s
+           where s.available_at is not null and not s.held and not s.paused group by 1) c using (queue_id)
+         left join (
+           select s.queue_id, count(*) as n from tasker.workflow_steps s where s.worker_id is not null group by 1) r using (queue_id)
+         order by 1, 2",
+    )
+    .load(conn)
 }

@@ -52,13 +52,12 @@ fn a_failed_task_is_explained_resolved_and_goes_on() {
         assert!(why.contains(sentence), "{sentence}: {why}");
     }
     let dry = bench.tasker(&["step", "resolve", "1", "judge", "--dry-run", "--json"]).expect(0).json();
-    assert!(
-        dry["changes"].as_array().unwrap().contains(
-            &json!({ "task_id": 1, "step": "ship", "from": "pending", "to": "pending, claimable" })
-        ),
-        "{dry}"
+    let ship = dry["changes"].as_array().unwrap().iter().find(|c| c["step"] == "ship").unwrap();
+    assert_eq!(
+        (&ship["from"], &ship["to"]),
+        (&json!("pending, waiting for 1 parent"), &json!("pending, claimable"))
     );
-    bench.tasker(&["step", "resolve", "1", "judge", "--skip"]).expect(7);
+    bench.tasker(&["step", "skip", "1", "judge"]).expect(7);
     bench.tasker(&["step", "resolve", "1", "judge", "--result", "{no"]).expect(4);
     bench.tasker(&["step", "resolve", "1", "judge", "--result", "\"\\u0000\""]).expect(4);
     bench.tasker(&["step", "resolve", "1", "nothing"]).expect(4);
@@ -76,7 +75,10 @@ fn a_failed_task_is_explained_resolved_and_goes_on() {
 fn a_retry_gives_new_attempts_only_to_what_failed() {
     let bench = in_trouble();
     let dry = bench.tasker(&["task", "retry", "1", "--dry-run"]).expect(0).out;
-    assert!(dry.contains("step `judge`: error → pending, claimable"), "{dry}");
+    assert!(
+        dry.contains("step `judge`: error, dead, generation 1 → pending, claimable, generation 2"),
+        "{dry}"
+    );
     bench.tasker(&["task", "retry", "2"]).expect(7);
     bench.tasker(&["step", "retry", "1", "fetch"]).expect(7);
     bench.tasker(&["step", "retry", "1", "judge", "--reason", "try again"]).expect(0);
@@ -84,6 +86,91 @@ fn a_retry_gives_new_attempts_only_to_what_failed() {
     bench.tasker(&["task", "retry", "1"]).expect(0);
     let steps = bench.tasker(&["task", "show", "1", "--json"]).expect(0).json()["steps"].clone();
     assert_eq!((&steps[0]["generation"], &steps[1]["generation"]), (&json!(1), &json!(3)));
+}
+
+#[test]
+fn a_step_is_run_anew_with_what_was_built_on_it() {
+    let bench = in_trouble();
+    let refused = bench.tasker(&["step", "reset", "2", "fetch"]).expect(7);
+    assert_eq!(
+        refused.err,
+        "error: step `fetch` of task 2 has children that ran on its result; retry from it to run them anew too\n"
+    );
+    let dry = bench.tasker(&["step", "retry-from", "2", "judge", "--dry-run"]).expect(0).out;
+    for line in [
+        "step `judge` of task 2 would be reset, with 1 descendant",
+        "task 2 the task: complete → pending",
+        "task 2 step `judge`: complete, generation 1 → pending, claimable, generation 2",
+        "task 2 step `ship`: complete, generation 1 → pending, waiting for 1 parent, generation 2",
+    ] {
+        assert!(dry.contains(line), "{line}: {dry}");
+    }
+    let real = bench.tasker(&["step", "retry-from", "2", "judge", "--reason", "new prices"]).expect(0).out;
+    assert_eq!(real, "step `judge` of task 2 is reset, with 1 descendant\n");
+    let again = bench.tasker(&["step", "retry-from", "2", "judge"]).expect(0).out;
+    assert_eq!(again, "step `judge` of task 2 was pending already\n");
+    bench.tasker(&["worker", "--until-idle"]).expect(0);
+    let steps = bench.tasker(&["task", "show", "2", "--json"]).expect(0).json()["steps"].clone();
+    assert_eq!([&steps[0]["generation"], &steps[2]["generation"]], [&json!(1), &json!(2)]);
+    bench.database.assert_sound();
+}
+
+#[test]
+fn what_is_paused_says_so_and_goes_on_when_it_is_resumed() {
+    let bench = Bench::new();
+    bench.file("w.yaml", PRICES);
+    bench.tasker_with(&["submit", "w.yaml", "--input", "-"], "{\"items\": []}").expect(0);
+    for (pause, resume) in [
+        (&["task", "pause", "1"][..], &["task", "resume", "1"][..]),
+        (&["step", "pause", "1", "load"], &["step", "resume", "1", "load"]),
+        (
+            &["queue", "pause", "--namespace", "shop"],
+            &["queue", "resume", "--namespace", "shop", "--handler", "jq"],
+        ),
+    ] {
+        let dry = bench.tasker(&[pause, &["--dry-run"]].concat()).expect(0).out;
+        assert!(dry.contains("would be paused"), "{dry}");
+        assert!(bench.tasker(pause).expect(0).out.contains("is paused"));
+        assert!(bench.tasker(pause).expect(0).out.contains("was paused already"));
+        let why = bench.tasker(&["explain", "1", "load"]).expect(0).out;
+        assert!(why.contains("paused") && why.contains(&format!("tasker {}", resume.join(" "))), "{why}");
+        bench.tasker(&["worker", "--until-idle"]).expect(0);
+        assert_eq!(bench.count("select count(*) as n from tasker.workflow_step_transitions"), 0);
+        assert!(bench.tasker(resume).expect(0).out.contains("is resumed"));
+        assert!(bench.tasker(resume).expect(0).out.contains("was not paused"));
+    }
+    let queues = bench.tasker(&["queue", "list", "--json"]).expect(0).json();
+    assert_eq!((&queues[0]["handler"], &queues[0]["claimable"]), (&json!("jq"), &json!(1)));
+    bench.tasker(&["queue", "pause"]).expect(2);
+    bench.tasker(&["queue", "pause", "--namespace", "nowhere"]).expect(4);
+    bench.tasker(&["worker", "--until-idle"]).expect(0);
+    bench.tasker(&["task", "pause", "1"]).expect(7);
+    bench.database.assert_sound();
+}
+
+#[test]
+fn limits_priorities_and_waits_are_changed_and_what_is_over_is_not() {
+    let bench = in_trouble();
+    bench.tasker(&["step", "limit", "1", "judge", "0"]).expect(7);
+    bench.tasker(&["step", "limit", "1", "judge", "-1"]).expect(2);
+    let dry = bench.tasker(&["step", "limit", "1", "judge", "5", "--dry-run"]).expect(0).out;
+    assert!(dry.contains("step `judge`: error, dead, limit 3 → error, dead, limit 5"), "{dry}");
+    let set = bench.tasker(&["step", "limit", "1", "judge", "5"]).expect(0).out;
+    assert_eq!(set, "step `judge` of task 1 is given the new retry limit\n");
+    bench.tasker(&["step", "priority", "1", "ship", "9"]).expect(2);
+    assert_eq!(bench.tasker(&["task", "priority", "1", "1"]).expect(0).out, "task 1: 2 steps changed\n");
+    let again = bench.tasker(&["task", "priority", "1", "1"]).expect(0).out;
+    assert_eq!(again, "task 1: every step that it concerns is so already\n");
+    bench.tasker(&["task", "priority", "1", "2"]).expect(7);
+    bench.tasker(&["task", "retry-now", "9"]).expect(4);
+    let dead = bench.tasker(&["step", "retry-now", "1", "judge"]).expect(7).err;
+    assert!(dead.contains("does not wait for an attempt"), "{dead}");
+    let cancelled = bench.tasker(&["step", "cancel", "1", "ship", "--json"]).expect(0).json();
+    assert_eq!(cancelled["outcomes"][0]["outcome"], "cancelled");
+    assert_eq!(cancelled["changes"][0]["to"], "cancelled");
+    bench.tasker(&["task", "resolve", "1"]).expect(0);
+    assert_eq!(bench.tasker(&["task", "resolve", "1"]).expect(0).out, "task 1 was resolved already\n");
+    bench.database.assert_sound();
 }
 
 #[test]
@@ -114,7 +201,7 @@ fn waiting_for_a_retry_and_running_are_explained() {
     assert!(early.contains("ask did not exist yet; it was created at "), "{early}");
     let bad = bench.tasker(&["explain", "1", "--at", "noon"]).expect(2);
     assert!(bad.err.contains("`noon` is no instant"), "{}", bad.err);
-    bench.execute("update tasker.workflow_steps set available_at = now() where state = 'error'");
+    assert_eq!(bench.tasker(&["task", "retry-now", "1"]).expect(0).out, "task 1: 1 step changed\n");
     let sleeping = "name: nap\nnamespace_name: shop\nstep_templates:\n  - { name: nap, handler_class: sleep, handler_config: { duration: 1h } }\n";
     bench.file("nap.yaml", sleeping);
     bench.tasker(&["submit", "nap.yaml"]).expect(0);

@@ -1,4 +1,5 @@
-//! The set-based commands of the database, one function each, bound with their columns.
+//! The set-based commands of the database, one function each, bound with their columns. What people ask for by
+//! name is in [`operations`](crate::operations).
 //!
 //! Each is one round trip and atomic; each names the expected old state and, where a claim is reported, its
 //! fencing token. Run them outside a transaction, or inside one of isolation level read committed. Times
@@ -6,15 +7,15 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use serde::Serialize;
 use serde_json::Value;
 use tasker_model::{DefinitionId, FailureKind, StepId, TaskId, TaskState, WorkerId};
 
+pub use crate::operations::*;
 use crate::{
     failpoint::around,
     functions::{
-        ancestor_results, cancel_tasks, claim_steps, complete_steps, exchange_steps, fail_steps,
-        register_worker, release_steps, renew_worker, resolve_steps, retry_steps, retry_tasks, submit_tasks,
+        ancestor_results, claim_steps, complete_steps, exchange_steps, fail_steps, register_worker,
+        release_steps, renew_worker, submit_tasks,
     },
     report::Report,
 };
@@ -429,81 +430,4 @@ pub fn register_and_submit(
     around("submit", || {
         submit_tasks(crate::functions::register_definition(definition, hash), requests, now).load(conn)
     })
-}
-
-/// What became of one task of an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Queryable)]
-pub struct TaskOutcome {
-    /// The task.
-    pub task_id: TaskId,
-    /// `cancelled`, `already_cancelled`, `retried`, `refused` or `not_found`.
-    pub outcome: String,
-    /// The task's state now, or the one that forbids the operation.
-    pub state: Option<String>,
-}
-
-/// What became of one step of an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Queryable)]
-pub struct StepOutcome {
-    /// `resolved`, `already_resolved`, `retried`, `refused`, `not_found`; `task` for a task that changed.
-    pub outcome: String,
-    /// The task.
-    pub task_id: TaskId,
-    /// The step; `None` in a row about the task.
-    pub step_id: Option<StepId>,
-    /// The state now, or the one that forbids the operation.
-    pub state: Option<String>,
-}
-
-/// Cancels tasks with their unfinished steps. SQL function `tasker.cancel_tasks`.
-pub fn cancel(
-    conn: &mut PgConnection,
-    tasks: &[TaskId],
-    actor: &str,
-    reason: Option<&str>,
-    now: Option<DateTime<Utc>>,
-) -> QueryResult<Vec<TaskOutcome>> {
-    let ids: Vec<_> = tasks.iter().map(|t| t.0).collect();
-    cancel_tasks(ids, actor, reason, now).load(conn)
-}
-
-/// Retries every failed and cancelled step of tasks in error or cancelled. SQL function
-/// `tasker.retry_tasks`.
-pub fn retry(
-    conn: &mut PgConnection,
-    tasks: &[TaskId],
-    actor: &str,
-    reason: Option<&str>,
-    now: Option<DateTime<Utc>>,
-) -> QueryResult<Vec<TaskOutcome>> {
-    use retry_tasks as r;
-    let ids: Vec<_> = tasks.iter().map(|t| t.0).collect();
-    retry_tasks(ids, actor, reason, now).select((r::task_id, r::outcome, r::state)).load(conn)
-}
-
-/// Retries single steps in error or cancelled. SQL function `tasker.retry_steps`.
-pub fn retry_single(
-    conn: &mut PgConnection,
-    steps: &[(TaskId, StepId)],
-    actor: &str,
-    reason: Option<&str>,
-    now: Option<DateTime<Utc>>,
-) -> QueryResult<Vec<StepOutcome>> {
-    let (tasks, steps): (Vec<_>, Vec<_>) = steps.iter().map(|(t, s)| (t.0, s.0)).unzip();
-    retry_steps(tasks, steps, actor, reason, now).load(conn)
-}
-
-/// Resolves steps that are pending or in error, with a result each or none. SQL function
-/// `tasker.resolve_steps`.
-pub fn resolve(
-    conn: &mut PgConnection,
-    steps: &[(TaskId, StepId, Option<Value>)],
-    actor: &str,
-    reason: Option<&str>,
-    now: Option<DateTime<Utc>>,
-) -> QueryResult<Vec<StepOutcome>> {
-    let tasks: Vec<_> = steps.iter().map(|s| s.0.0).collect();
-    let ids: Vec<_> = steps.iter().map(|s| s.1.0).collect();
-    let results: Vec<Option<&Value>> = steps.iter().map(|s| s.2.as_ref()).collect();
-    resolve_steps(tasks, ids, results, actor, reason, now).load(conn)
 }

@@ -87,20 +87,27 @@ table_function! {
 }
 
 table_function! {
-    fn retry_steps(
-        p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_actor: Text, p_reason: Nullable<Text>,
-        p_now: Nullable<Timestamptz>,
-    ) -> (outcome) {
-        outcome -> Text, task_id -> BigInt, workflow_step_id -> Nullable<BigInt>, state -> Nullable<Text>,
+    fn resolve_tasks(p_task_ids: Array<BigInt>, p_actor: Text, p_reason: Nullable<Text>, p_now: Nullable<Timestamptz>) -> (task_id) {
+        task_id -> BigInt, outcome -> Text, state -> Nullable<Text>,
     }
 }
 
 table_function! {
-    fn resolve_steps(
-        p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_results: Array<Nullable<Jsonb>>, p_actor: Text,
-        p_reason: Nullable<Text>, p_now: Nullable<Timestamptz>,
-    ) -> (outcome) {
-        outcome -> Text, task_id -> BigInt, workflow_step_id -> Nullable<BigInt>, state -> Nullable<Text>,
+    fn pause_tasks(
+        p_task_ids: Array<BigInt>, p_pause: Bool, p_actor: Text, p_reason: Nullable<Text>, p_now: Nullable<Timestamptz>,
+    ) -> (task_id) { task_id -> BigInt, outcome -> Text, state -> Nullable<Text>, }
+}
+
+table_function! {
+    fn pause_queues(
+        p_namespace: Nullable<Text>, p_handler: Nullable<Text>, p_pause: Bool, p_actor: Text, p_reason: Nullable<Text>,
+        p_now: Nullable<Timestamptz>,
+    ) -> (queue_id) { queue_id -> Integer, namespace -> Text, handler -> Text, outcome -> Text, steps -> BigInt, }
+}
+
+table_function! {
+    fn operated_steps(p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_actor: Text) -> (workflow_step_id) {
+        task_id -> BigInt, workflow_step_id -> BigInt, state -> Nullable<Text>, task_state -> Nullable<Text>,
     }
 }
 
@@ -119,6 +126,32 @@ table_function! {
     fn count_prunable(p_before: Timestamptz, p_states: Array<Text>, p_namespaces: Nullable<Array<Text>>) -> (state) {
         state -> Text, tasks -> BigInt, first_finished_at -> Timestamptz, last_finished_at -> Timestamptz,
     }
+}
+
+/// Declares functions that operate on steps: what they take between the steps and the actor is all that differs.
+macro_rules! step_operations {
+    ($($name:ident($($extra:ident: $type:ty),*);)*) => {$(
+        table_function! {
+            fn $name(
+                p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, $($extra: $type,)* p_actor: Text, p_reason: Nullable<Text>,
+                p_now: Nullable<Timestamptz>,
+            ) -> (outcome) {
+                outcome -> Text, task_id -> BigInt, workflow_step_id -> Nullable<BigInt>, state -> Nullable<Text>,
+            }
+        }
+    )*};
+}
+
+step_operations! {
+    cancel_steps();
+    retry_steps();
+    retry_steps_now();
+    reset_steps(p_descendants: Bool);
+    resolve_steps(p_results: Array<Nullable<Jsonb>>);
+    skip_steps();
+    set_retry_limits(p_retry_limit: Integer);
+    set_priorities(p_priority: Integer);
+    pause_steps(p_pause: Bool);
 }
 
 #[diesel::declare_sql_function]

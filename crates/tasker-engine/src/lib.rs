@@ -21,6 +21,7 @@ pub mod handler;
 #[cfg(feature = "declarative")]
 pub mod handlers;
 pub mod identity;
+pub mod operations;
 pub mod report;
 pub mod retention;
 pub mod retry;

@@ -4,14 +4,14 @@ mod support;
 
 use serde_json::json;
 use support::{Bench, fail_fast, failed, parts};
-use tasker_engine::commands;
+use tasker_engine::commands::{self, Outcome};
 use tasker_model::{FailureKind, StepState, TaskId, TaskState};
 
-fn retry(bench: &mut Bench, task: TaskId) -> String {
+fn retry(bench: &mut Bench, task: TaskId) -> Outcome {
     commands::retry(&mut bench.conn, &[task], "ann", Some("a test"), None).unwrap().remove(0).outcome
 }
 
-fn resolve(bench: &mut Bench, task: TaskId, name: &str) -> String {
+fn resolve(bench: &mut Bench, task: TaskId, name: &str) -> Outcome {
     let step = bench.id(task, name);
     let resolved =
         commands::resolve(&mut bench.conn, &[(task, step, Some(json!("by hand")))], "ann", None, None);
@@ -197,7 +197,7 @@ fn operations_on_a_step_that_runs_are_refused() {
     let step = claims["a"].step_id;
     let outcomes = commands::retry_single(&mut bench.conn, &[(task, step)], "ann", None, None).unwrap();
     assert_eq!(outcomes.iter().map(|o| o.outcome.as_str()).collect::<Vec<_>>(), ["refused"]);
-    assert_eq!(retry(&mut bench, task), "refused");
+    assert_eq!(retry(&mut bench, task), "already_open");
     bench.complete(claims["a"]);
     assert_eq!(bench.state(task), TaskState::Complete);
     bench.database.assert_sound();

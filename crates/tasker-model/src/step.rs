@@ -37,6 +37,8 @@ pub struct Step {
     pub retryable: bool,
     /// Whether the task may leave it out.
     pub skippable: bool,
+    /// 1 is claimed first, 5 last.
+    pub priority: i16,
     /// Transitions so far; the fencing token.
     pub seq: i32,
     /// Raised by an operator's retry or reset.
@@ -47,6 +49,8 @@ pub struct Step {
     pub worker_id: Option<WorkerId>,
     /// Whether fail-fast keeps it back.
     pub held: bool,
+    /// Whether it or its task is paused.
+    pub paused: bool,
     /// When it was last claimed.
     pub last_attempted_at: Option<DateTime<Utc>>,
     /// When its last failed attempt ended.

@@ -30,6 +30,8 @@ pub struct Task {
     pub created_at: DateTime<Utc>,
     /// When it came to a state in which nothing runs.
     pub finished_at: Option<DateTime<Utc>>,
+    /// Since when a person keeps its steps from being claimed.
+    pub paused_at: Option<DateTime<Utc>>,
     /// Unique; a second submission with the same one names this task.
     pub identity_hash: String,
     /// Who asked.

@@ -184,7 +184,7 @@ fn every_reason_of_a_dead_step_is_told_and_what_it_holds_back() {
     );
     assert_eq!(
         told(&w.step(task, "ship"))[0],
-        line("never runs, because its retry limit is 0", 0, "declaring it done")
+        line("never runs, because its retry limit is 0", 0, "a higher retry limit, or declaring it done")
     );
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use explain_world::World;
 use tasker_engine::commands;
-use tasker_model::StepId;
+use tasker_model::{StepId, TaskState};
 use tasker_readiness::{Change, Explanation, Moment, Reason, explain};
 
 const INSTANTS: usize = 130;
@@ -166,7 +166,12 @@ fn remove(world: &mut World, answer: &Explanation, reason: &Reason) -> Option<Ex
             commands::retry_single(&mut world.conn, &[(task, step)], "ann", None, Some(world.now)).unwrap();
         }
         Change::RetryOrResolve if world.rng.bool() => world.revive(task, step),
-        Change::RetryOrResolve | Change::Resolve => world.finish(task, step),
+        Change::LimitOrResolve if answer.task_state != TaskState::Cancelled && world.rng.bool() => {
+            let Reason::Exhausted { attempts, .. } = reason else { unreachable!() };
+            let (steps, limit) = ([(task, step)], attempts + 1);
+            commands::set_retry_limit(&mut world.conn, &steps, limit, "ann", None, Some(world.now)).unwrap();
+        }
+        Change::RetryOrResolve | Change::LimitOrResolve => world.finish(task, step),
         Change::LiftHold { dead } => {
             let Reason::Held { dead: steps, .. } = reason else { unreachable!() };
             assert!(!dead.is_empty(), "held for nothing: {answer:#?}");

@@ -24,10 +24,13 @@
 #![forbid(unsafe_code)]
 
 pub mod guard;
+pub mod operation;
 pub mod step;
 pub mod task;
 
 use std::fmt;
+
+pub use operation::{Operation, Verdict};
 
 /// Who brings a transition about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

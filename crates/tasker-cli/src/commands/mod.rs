@@ -6,6 +6,7 @@ pub(crate) mod graph;
 pub(crate) mod migrate;
 pub(crate) mod pg;
 pub(crate) mod prune;
+pub(crate) mod queue;
 pub(crate) mod run;
 pub(crate) mod step;
 pub(crate) mod submit;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: &Cli, out: &Output) -> Outcome {
         Command::Submit(args) => submit::run(args, database, out),
         Command::Worker(args) => worker::run(args, database, out),
         Command::Task(action) => task::run(action, database, out),
+        Command::Queue(action) => queue::run(action, database, out),
         Command::Step(action) => step::run(action, database, out),
         Command::Explain(args) => explain::run(args, database, out),
         Command::Prune(args) => prune::run(args, database, out),

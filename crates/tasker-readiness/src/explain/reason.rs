@@ -230,8 +230,8 @@ pub enum Change {
     Retry,
     /// A retry by a person, or declaring the step done.
     RetryOrResolve,
-    /// Declaring the step done.
-    Resolve,
+    /// A higher retry limit, or declaring the step done.
+    LimitOrResolve,
     /// Retrying or resolving each of these dead steps.
     LiftHold {
         /// Their names.
@@ -327,8 +327,8 @@ impl Reason {
             Self::Complete { .. } | Self::ResolvedManually { .. } => Change::Nothing,
             Self::Cancelled { .. } => Change::Retry,
             Self::Permanent { .. } | Self::NotRetryable { .. } => Change::RetryOrResolve,
-            // A retry gives the attempts back, but here there are none to give.
-            Self::Exhausted { retry_limit: 0, .. } => Change::Resolve,
+            // What has not failed is not retried; what it lacks is attempts.
+            Self::Exhausted { failure_kind: None, .. } => Change::LimitOrResolve,
             Self::Exhausted { .. } => Change::RetryOrResolve,
             Self::WaitingForParents { parents, .. } => {
                 Change::Parents { dead: parents.iter().filter(|p| p.dead).map(|p| p.name.clone()).collect() }

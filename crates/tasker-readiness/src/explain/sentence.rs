@@ -40,6 +40,9 @@ impl fmt::Display for Reason {
             Self::Cancelled { actor, because, .. } => by(f, "was cancelled", actor, because),
             Self::Permanent { error, .. } => write!(f, "failed for good: {}", said(error)),
             Self::Exhausted { retry_limit: 0, .. } => f.write_str("never runs, because its retry limit is 0"),
+            Self::Exhausted { attempts, retry_limit, failure_kind: None, .. } => {
+                write!(f, "has no attempt left ({attempts} of {retry_limit})")
+            }
             Self::Exhausted { attempts, retry_limit, failure_kind, error, .. } => {
                 let error = failure(*failure_kind, error);
                 write!(f, "has used up its attempts ({attempts} of {retry_limit}): {error}")
@@ -103,7 +106,7 @@ impl fmt::Display for Change {
             }
             Self::Retry => f.write_str("an operator's retry"),
             Self::RetryOrResolve => f.write_str("an operator's retry, or declaring it done"),
-            Self::Resolve => f.write_str("declaring it done"),
+            Self::LimitOrResolve => f.write_str("a higher retry limit, or declaring it done"),
             Self::Resume { what: Paused::Step } => f.write_str("it becomes ready when it is resumed"),
             Self::Resume { what: Paused::Task } => f.write_str("it becomes ready when its task is resumed"),
             Self::Resume { what: Paused::Queue { .. } } => {

@@ -99,7 +99,7 @@ impl World {
 
     /// One random command of anybody, or none: time alone passes.
     pub(crate) fn random_command(&mut self) {
-        match self.rng.u8(..40) {
+        match self.rng.u8(..42) {
             0..3 => self.random_submit(),
             3..6 => self.random_worker(),
             6 => self.with_worker(|w, id| {
@@ -137,7 +137,8 @@ impl World {
                     .unwrap();
             }),
             34..36 => self.random_pause(),
-            36 => self.with_step(Self::change_limit),
+            36..38 => self.with_step(Self::random_setting),
+            38 => self.with_step(Self::random_return),
             _ => {}
         }
     }
@@ -238,58 +239,58 @@ impl World {
         });
     }
 
-    /// Pauses as an operation would: the row, and one entry of the control log.
+    /// Pauses a step, a task or a queue.
     pub(crate) fn pause(&mut self, what: &Paused, task: TaskId, step: StepId) {
-        let paused_at = format!("'{}'", self.now);
-        self.control(what, task, step, "paused", &paused_at);
+        self.control(what, task, step, true);
     }
 
     /// Ends a pause.
     pub(crate) fn resume(&mut self, what: &Paused, task: TaskId, step: StepId) {
-        self.control(what, task, step, "resumed", "null");
+        self.control(what, task, step, false);
     }
 
-    fn control(&mut self, what: &Paused, task: TaskId, step: StepId, kind: &str, paused_at: &str) {
-        let (now, pause) = (self.now, kind == "paused");
-        let log = "insert into tasker.control_log (task_id, workflow_step_id, queue_id, at, kind, actor)";
-        self.execute(&match what {
-            Paused::Step => format!(
-                "with u as (update tasker.workflow_steps s set paused = {pause} from tasker.tasks t where s.task_id = {task} and s.workflow_step_id = {step}
-                   and s.paused <> {pause} and t.task_id = s.task_id and t.paused_at is null returning s.task_id, s.workflow_step_id)
-                 {log} select task_id, workflow_step_id, null, '{now}', '{kind}', 'ann' from u"
-            ),
-            Paused::Task => format!(
-                "with u as (update tasker.tasks t set paused_at = {paused_at} where t.task_id = {task} and (t.paused_at is null) = {pause} returning t.task_id),
-                 l as ({log} select task_id, null, null, '{now}', '{kind}', 'ann' from u),
-                 -- Steps that were paused alone are the task's from now on, and go on with it.
-                 r as ({log} select s.task_id, s.workflow_step_id, null, '{now}', 'resumed', 'ann'
-                   from u join tasker.workflow_steps s using (task_id) where {pause} and s.paused)
-                 update tasker.workflow_steps s set paused = {pause} from u where s.task_id = u.task_id"
-            ),
-            Paused::Queue { namespace, handler } => format!(
-                "with u as (update tasker.queues q set paused_at = {paused_at} from tasker.task_namespaces n where n.task_namespace_id = q.task_namespace_id
-                   and n.name = '{namespace}' and q.handler = '{handler}' and (q.paused_at is null) = {pause} returning q.queue_id)
-                 {log} select null, null, queue_id, '{now}', '{kind}', 'ann' from u"
-            ),
-        });
+    fn control(&mut self, what: &Paused, task: TaskId, step: StepId, pause: bool) {
+        let (at, conn) = (self.at(), &mut self.conn);
+        match what {
+            Paused::Step => {
+                commands::pause_single(conn, &[(task, step)], pause, "ann", None, at).unwrap();
+            }
+            Paused::Task => {
+                commands::pause(conn, &[task], pause, "ann", None, at).unwrap();
+            }
+            Paused::Queue { namespace, handler } => {
+                let (namespace, handler) = (Some(namespace.as_str()), Some(handler.as_str()));
+                commands::pause_queue(conn, namespace, handler, pause, "ann", None, at).unwrap();
+            }
+        }
     }
 
-    /// Changes a retry limit as an operation would: the row with what follows from it, the task's counter,
-    /// and one entry of the control log. Only in tasks that are open.
-    fn change_limit(&mut self, task: TaskId, step: StepId) {
-        let (limit, now) = (self.rng.i32(0..=4), self.now);
-        self.execute(&format!(
-            "with b as (select s.*, s.available_at is not null and not s.held as live from tasker.workflow_steps s join tasker.tasks t using (task_id)
-               where s.task_id = {task} and s.workflow_step_id = {step} and s.attempts <= {limit} and s.retry_limit <> {limit}
-                 and t.state in ('pending', 'in_progress') and t.live_steps > 1),
-             u as (update tasker.workflow_steps s set retry_limit = {limit}, available_at =
-                 case when tasker.is_claimable(s.state, s.pending_parents, s.attempts, {limit}, s.retryable, s.failure_kind) then coalesce(s.available_at, '{now}') end
-               from b where s.task_id = b.task_id and s.workflow_step_id = b.workflow_step_id
-               returning s.task_id, s.workflow_step_id, b.retry_limit as old, b.live, s.available_at is not null and not s.held as live_now),
-             l as (insert into tasker.control_log (task_id, workflow_step_id, at, kind, old_value, new_value, actor)
-               select task_id, workflow_step_id, '{now}', 'retry_limit', to_jsonb(old), to_jsonb({limit}), 'ann' from u)
-             update tasker.tasks t set live_steps = t.live_steps + u.live_now::integer - u.live::integer from u where t.task_id = u.task_id"
-        ));
+    /// A limit, a priority, a shorter wait or a namespace's pause.
+    fn random_setting(&mut self, task: TaskId, step: StepId) {
+        let (at, steps, conn) = (self.at(), [(task, step)], &mut self.conn);
+        match self.rng.u8(..6) {
+            0..3 => {
+                _ = commands::set_retry_limit(conn, &steps, self.rng.i32(0..=4), "ann", None, at).unwrap()
+            }
+            3 => _ = commands::set_priority(conn, &steps, self.rng.i32(1..=5), "ann", None, at).unwrap(),
+            4 => _ = commands::retry_now(conn, &steps, "ann", None, at).unwrap(),
+            _ => {
+                let (namespace, pause) = (NAMESPACES[self.rng.usize(..2)], self.rng.u8(..3) == 0);
+                commands::pause_queue(conn, Some(namespace), None, pause, "ann", None, at).unwrap();
+            }
+        }
+    }
+
+    /// Something goes back, or is cancelled alone.
+    fn random_return(&mut self, task: TaskId, step: StepId) {
+        let (at, steps, conn) = (self.at(), [(task, step)], &mut self.conn);
+        match self.rng.u8(..4) {
+            0 => commands::reset(conn, &steps, "bob", None, at),
+            1 => commands::retry_from(conn, &steps, "bob", Some("from here"), at),
+            2 => commands::cancel_single(conn, &steps, "bob", Some("not this one"), at),
+            _ => commands::skip(conn, &steps, "bob", None, at),
+        }
+        .unwrap();
     }
 
     /// What the claim takes at this instant if a worker serves everything and no lease has run out.
@@ -326,15 +327,15 @@ impl World {
         diesel::sql_query(sql).get_result::<Number>(&mut self.conn).unwrap_or_else(|e| panic!("{e}")).n
     }
 
-    /// Brings a step out of its death, as a person would: a retry, and where that leaves it dead, or it was
-    /// never allowed to run, declaring it done.
+    /// Brings a step out of its death, as a person would: a retry, and where that leaves it dead, declaring it
+    /// done.
     pub(crate) fn revive(&mut self, task: TaskId, step: StepId) {
         let at = self.at();
         commands::retry_single(&mut self.conn, &[(task, step)], "ann", None, at).unwrap();
-        let limit = format!(
-            "select retry_limit::bigint as n from tasker.workflow_steps where task_id = {task} and workflow_step_id = {step}"
+        let dead = format!(
+            "select tasker.is_dead(state, attempts, retry_limit, retryable, failure_kind)::integer::bigint as n from tasker.workflow_steps where task_id = {task} and workflow_step_id = {step}"
         );
-        if self.number(&limit) == 0 {
+        if self.number(&dead) == 1 {
             self.finish(task, step);
         }
     }
