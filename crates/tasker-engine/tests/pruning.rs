@@ -177,7 +177,7 @@ fn a_task_whose_step_is_locked_is_passed_over() {
 
 #[test]
 fn who_comes_after_it_finds_nothing() {
-    type Operation = fn(&mut PgConnection, TaskId, tasker_model::StepId) -> String;
+    type Operation = fn(&mut PgConnection, TaskId, tasker_model::StepId) -> commands::Outcome;
     let operations: [Operation; 4] = [
         |conn, task, _| persist(|| commands::retry(conn, &[task], "ann", None, None)).remove(0).outcome,
         |conn, task, _| persist(|| commands::cancel(conn, &[task], "ann", None, None)).remove(0).outcome,

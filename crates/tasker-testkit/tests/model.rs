@@ -390,8 +390,10 @@ impl Twins {
         tasks: &[usize],
         expected: &[tasker_testkit::model::TaskAnswer],
     ) {
-        let said: Vec<_> =
-            answer.iter().map(|a| (a.task_id.0 as usize - 1, &*a.outcome, a.state.as_deref())).collect();
+        let said: Vec<_> = answer
+            .iter()
+            .map(|a| (a.task_id.0 as usize - 1, a.outcome.as_str(), a.state.as_deref()))
+            .collect();
         let expected: Vec<_> =
             tasks.iter().zip(expected).map(|(t, e)| (*t, e.outcome, Some(e.state.as_str()))).collect();
         assert_eq!(said, expected, "{}", self.story());
@@ -425,7 +427,7 @@ impl Twins {
             .iter()
             .map(|a| {
                 let at = a.step_id.map(|s| self.at_of(a.task_id, s));
-                (a.task_id.0 as usize - 1, at, a.outcome.clone(), a.state.clone().unwrap_or_default())
+                (a.task_id.0 as usize - 1, at, a.outcome.to_string(), a.state.clone().unwrap_or_default())
             })
             .collect();
         said.sort_unstable();

@@ -361,8 +361,7 @@ impl Store {
     /// Submits a task, leaving out the steps named. SQL: `tasker.submit_tasks`.
     pub fn submit(&mut self, workflow: &Workflow, bypass: &[usize], now: Millis) -> usize {
         let steps: Vec<Step> = workflow.steps().iter().map(Step::new).collect();
-        let workflow = workflow.clone();
-        let mut task = Task { workflow, state: TaskState::Pending, seq: 0, live: 0, steps };
+        let mut task = Task { workflow: workflow.clone(), state: TaskState::Pending, seq: 0, live: 0, steps };
         (0..task.steps.len()).for_each(|n| task.offer(n, now));
         task.live = task.steps.iter().filter(|s| s.is_live()).count() as i32;
         let (place, live) = (self.tasks.len(), task.live);
@@ -371,7 +370,10 @@ impl Store {
             let skipped: Vec<At> = bypass.iter().map(|step| At { task: place, step: *step }).collect();
             self.resolve(&skipped, now);
         }
-        if live == 0 {
+        let never = |p: &Plan| p.retry_limit == 0;
+        if workflow.is_fail_fast() && workflow.steps().iter().any(never) {
+            self.recount(&[place], now);
+        } else if live == 0 {
             self.adjust(&[(place, 0)], now);
         }
         place

@@ -68,7 +68,12 @@ impl Store {
         let all = (0..self.tasks[task].steps.len()).map(|step| At { task, step });
         let failed: Vec<At> =
             all.filter(|at| over && matches!(self.step(*at).state, Error | Cancelled)).collect();
-        let outcome = if failed.is_empty() { "refused" } else { "retried" };
+        let nothing = self.tasks[task].steps.iter().all(|s| !matches!(s.state, Error | Cancelled));
+        let outcome = match (failed.is_empty(), self.tasks[task].state.is_open() && nothing) {
+            (false, _) => "retried",
+            (true, true) => "already_open",
+            (true, false) => "refused",
+        };
         self.retry(&failed, now);
         TaskAnswer { outcome, state: self.tasks[task].state }
     }
@@ -86,6 +91,7 @@ impl Store {
                     ("retried", Pending.to_string())
                 }
                 Error | Cancelled => ("refused", format!("task {task}")),
+                Pending => ("already_pending", step.to_string()),
                 other => ("refused", other.to_string()),
             };
             answers.push(StepAnswer { at: *at, outcome: answer.0, state: answer.1 });
@@ -94,9 +100,20 @@ impl Store {
             self.retry_one(answer.at, now);
         }
         tasks.dedup();
-        tasks.iter().for_each(|task| _ = self.lift_hold(*task));
+        (answers, self.recount(&tasks, now))
+    }
+
+    /// Holds or frees what a dead step decides, counts live steps anew and settles. SQL: `tasker.recount_tasks`.
+    pub(super) fn recount(&mut self, tasks: &[usize], now: Millis) -> Vec<(usize, TaskState)> {
+        for place in tasks {
+            let task = &self.tasks[*place];
+            if task.workflow.is_fail_fast() && (0..task.steps.len()).any(|step| task.is_dead(step)) {
+                self.hold_rest(*place);
+            }
+            self.lift_hold(*place);
+        }
         let deltas: Vec<_> = tasks.iter().map(|task| (*task, self.missing(*task))).collect();
-        (answers, self.adjust(&deltas, now))
+        self.adjust(&deltas, now)
     }
 
     fn retry_one(&mut self, at: At, now: Millis) {
