@@ -90,12 +90,22 @@ impl Actor<'_> {
             69..74 => self.report_again(),
             74..79 => self.report_late(),
             79..82 => self.lapse(),
-            82..85 => self.cancel(),
-            85..90 => self.retry(),
-            90..94 => self.resolve(),
-            94..98 => self.submit(),
-            _ => self.renew(),
+            82..84 => self.cancel(),
+            84..87 => self.retry(),
+            87..89 => self.resolve(),
+            89..92 => self.go_back(),
+            92..95 => self.change(),
+            95..98 => self.submit(),
+            98 => self.renew(),
+            _ => self.pause_queue(),
         }
+    }
+
+    /// For a moment: while it is paused, nobody claims.
+    fn pause_queue(&mut self) -> &'static str {
+        persist(|| commands::pause_queue(&mut self.conn, None, Some(HANDLER), true, "random", None, None));
+        persist(|| commands::pause_queue(&mut self.conn, None, Some(HANDLER), false, "random", None, None));
+        "pause queue"
     }
 
     fn claim(&mut self) -> &'static str {
@@ -242,6 +252,34 @@ impl Actor<'_> {
         "resolve"
     }
 
+    /// A reset, a retry from a step, or the cancellation of single steps.
+    fn go_back(&mut self) -> &'static str {
+        let (steps, kind) = (self.steps(), self.rng.u8(0..3));
+        let conn = &mut self.conn;
+        persist(|| match kind {
+            0 => commands::reset(conn, &steps, "random", None, None),
+            1 => commands::retry_from(conn, &steps, "random", None, None),
+            _ => commands::cancel_single(conn, &steps, "random", None, None),
+        });
+        ["reset", "retry from", "cancel steps"][usize::from(kind)]
+    }
+
+    /// Limits, priorities, waits, pauses.
+    fn change(&mut self) -> &'static str {
+        let (steps, kind) = (self.steps(), self.rng.u8(0..8));
+        let (limit, priority, pause) = (self.rng.i32(0..=4), self.rng.i32(1..=5), self.rng.u8(0..3) == 0);
+        let conn = &mut self.conn;
+        persist(|| match kind {
+            0 | 1 => commands::set_retry_limit(conn, &steps, limit, "random", None, None).map(|_| "limit"),
+            2 => commands::set_priority(conn, &steps, priority, "random", None, None).map(|_| "priority"),
+            3 => commands::retry_now(conn, &steps, "random", None, None).map(|_| "retry now"),
+            4 => commands::skip(conn, &steps, "random", None, None).map(|_| "skip"),
+            5 => commands::pause_single(conn, &steps, pause, "random", None, None).map(|_| "pause steps"),
+            6 => commands::pause(conn, &[steps[0].0], pause, "random", None, None).map(|_| "pause tasks"),
+            _ => commands::pause(conn, &[steps[0].0], false, "random", None, None).map(|_| "resume tasks"),
+        })
+    }
+
     fn submit(&mut self) -> &'static str {
         let definition = workflow(&mut self.rng);
         let skip = definition.steps().iter().find(|s| s.skippable && self.rng.u8(..) < 60);
@@ -259,8 +297,23 @@ impl Actor<'_> {
     }
 }
 
+/// Resumes everything and gives every unfinished step an attempt that may have been taken from it.
+fn free(conn: &mut PgConnection) {
+    let all: Vec<_> = texts(conn, "select task_id::text from tasker.tasks order by 1");
+    let all: Vec<_> = all.iter().map(|id| TaskId(id.parse().unwrap())).collect();
+    commands::pause(conn, &all, false, "random", None, None).unwrap();
+    let steps: Vec<_> = all
+        .iter()
+        .flat_map(|task| StepWithName::of_task(conn, *task).unwrap())
+        .map(|s| (s.step.task_id, s.step.workflow_step_id))
+        .collect();
+    commands::pause_single(conn, &steps, false, "random", None, None).unwrap();
+    commands::set_retry_limit(conn, &steps, 9, "random", None, None).unwrap();
+}
+
 /// Completes whatever comes, and retries whatever failed or was cancelled, until all tasks are complete.
 fn finish(conn: &mut PgConnection) {
+    free(conn);
     support::execute(conn, "select tasker.end_worker(worker_id) from tasker.workers where ended_at is null");
     let worker = register(conn, 3_600_000);
     loop {
@@ -276,6 +329,7 @@ fn finish(conn: &mut PgConnection) {
             return;
         }
         let retried = commands::retry(conn, &open, "random", None, None).unwrap();
+        free(conn);
         assert!(retried.iter().any(|t| t.outcome == "retried"), "nothing leads on from {retried:?}");
     }
 }
