@@ -6,7 +6,7 @@
 /// Where the points stand: each is reached as `NAME.before` and `NAME.after`.
 pub const POINTS: [&str; 11] = [
     "register",
-    "claim",
+    "exchange",
     "complete",
     "fail",
     "release",

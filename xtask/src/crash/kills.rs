@@ -41,7 +41,7 @@ const WORK: Work = Work(1, 15);
 const IN_FLIGHT: usize = 4;
 
 /// Without the point being reached, or everything settling, for so long, something is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn run(options: &Options, kills: u32) -> Result<Evidence> {
     let places = Place::all();
