@@ -134,7 +134,10 @@ impl Sources {
             }
             if let Some(object) = name.strip_prefix("tasker.") {
                 let object = object.split(['.', ' ']).next().unwrap_or(object);
-                return self.sql.contains(&format!("tasker.{object}"));
+                // Resources of permissions are named alike, and are no objects of the database.
+                let resource = format!("\"tasker.{object}\", ");
+                return self.sql.contains(&format!("tasker.{object}"))
+                    || self.rust.iter().any(|(_, text)| text.contains(&resource));
             }
             let looks = name.contains('/') && !name.contains([' ', '*', ':']);
             let ours = root.join(name.split('/').next().unwrap_or(name)).exists();
