@@ -20,6 +20,74 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    /// What is kept of API tokens.
+    tasker.api_tokens (api_token_id) {
+        /// Identity.
+        api_token_id -> BigInt,
+        /// The part of the token that finds the row, 16 hexadecimal digits; no secret.
+        lookup -> Text,
+        /// SHA-256 of the whole token, which has 256 random bits.
+        digest -> Binary,
+        /// On whose behalf the token acts.
+        subject -> Text,
+        /// For people: what it is for.
+        name -> Text,
+        /// The roles of whoever sends it.
+        roles -> Array<Nullable<Text>>,
+        /// What it is for, as resource:action: permitted, and nothing beyond; NULL for what the roles permit.
+        permissions -> Nullable<Array<Nullable<Text>>>,
+        /// Where it is for; NULL for everywhere.
+        namespaces -> Nullable<Array<Nullable<Text>>>,
+        /// Who issued it.
+        created_by -> Text,
+        /// When the row was written.
+        created_at -> Timestamptz,
+        /// From when on it is refused; NULL for never.
+        expires_at -> Nullable<Timestamptz>,
+        /// When it was taken back.
+        revoked_at -> Nullable<Timestamptz>,
+        /// Who took it back.
+        revoked_by -> Nullable<Text>,
+        /// Its last use, to the minute.
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    /// Who did or was refused what. Append-only; only prune_audit_log removes.
+    tasker.audit_log (audit_id) {
+        /// Identity.
+        audit_id -> BigInt,
+        /// When it was decided.
+        at -> Timestamptz,
+        /// Who asked; NULL where it is not known.
+        subject -> Nullable<Text>,
+        /// How they were known: none, jwt, api_token, session, oidc, custom.
+        method -> Nullable<Text>,
+        /// What was asked for, such as POST /tasks.
+        operation -> Text,
+        /// The permission asked for, as resource:action; NULL where it did not come to that.
+        permission -> Nullable<Text>,
+        /// In which namespace.
+        namespace -> Nullable<Text>,
+        /// On which task. No foreign key: the record outlives the task.
+        task_id -> Nullable<BigInt>,
+        /// allowed, denied (known, but not permitted) or refused (not let in).
+        outcome -> Text,
+        /// Why.
+        reason -> Text,
+        /// What ties the records of one request together.
+        correlation_id -> Text,
+        /// How many refusals before it were not recorded, since there were too many in their minute.
+        suppressed -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     /// What changed without a transition: holds, pauses, limits, priorities, instants of the next attempt. Append-only.
     tasker.control_log (control_id) {
         /// Identity.
@@ -124,6 +192,26 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
+    /// Logins that were begun at a provider and are not finished. A row is taken once.
+    tasker.logins (digest) {
+        /// SHA-256 of the state that was sent along.
+        digest -> Binary,
+        /// SHA-256 of the cookie of the browser that began it.
+        browser -> Binary,
+        /// What the token of the provider must repeat.
+        nonce -> Text,
+        /// What proves to the provider that the code is asked for by whoever began.
+        code_verifier -> Text,
+        /// The path to go to afterwards.
+        return_to -> Text,
+        /// Until when it may be finished.
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
     /// The ledger of Tasker's migrations.
     tasker.migrations (version) {
         /// Version and name.
@@ -190,6 +278,26 @@ diesel::table! {
         paused_at -> Nullable<Timestamptz>,
         /// When the row was written.
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+
+    /// Who is signed in. A row that is gone is a session that has ended.
+    tasker.sessions (digest) {
+        /// SHA-256 of the id in the cookie, which has 256 random bits.
+        digest -> Binary,
+        /// Who.
+        subject -> Text,
+        /// What was known of them when they signed in.
+        identity -> Jsonb,
+        /// When they signed in.
+        created_at -> Timestamptz,
+        /// Their last request, to a tenth of the idle time.
+        last_seen_at -> Timestamptz,
+        /// When the session ends whatever happens.
+        expires_at -> Timestamptz,
     }
 }
 
@@ -477,15 +585,19 @@ diesel::joinable!(workflow_steps -> tasks (task_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     annotation_types,
+    api_tokens,
+    audit_log,
     control_log,
     definition_edges,
     definition_steps,
     dependent_system_object_maps,
     dependent_systems,
+    logins,
     migrations,
     named_steps,
     named_tasks,
     queues,
+    sessions,
     task_annotations,
     task_definitions,
     task_namespaces,
