@@ -187,7 +187,11 @@ async fn scenario(db: &Db, namespace: &str) -> Vec<TaskId> {
         (submitted(db, &doomed).await, submitted(db, &doomed).await, submitted(db, &doomed).await);
     let cancelled = submitted(db, &given_back).await;
     persist(db, move |conn| commands::cancel(conn, &[cancelled], "test", None, None)).await;
+    let (dropped, operated) = (submitted(db, &given_back).await, submitted(db, &given_back).await);
+    operate(db, namespace, dropped, operated).await;
     work(db, namespace).await;
+    let a = step(db, operated, "a").await;
+    persist(db, move |conn| commands::reset(conn, &[(operated, a)], "test", None, None)).await;
 
     let x = step(db, resolved, "x").await;
     persist(db, move |conn| commands::resolve(conn, &[(resolved, x, Some(json!(1)))], "test", None, None))
@@ -197,7 +201,39 @@ async fn scenario(db: &Db, namespace: &str) -> Vec<TaskId> {
     persist(db, move |conn| commands::retry_single(conn, &[(single, x)], "test", None, None)).await;
     work(db, namespace).await;
     prune(db, namespace).await;
-    vec![one, two, resolved, retried, single]
+    vec![one, two, resolved, retried, single, operated]
+}
+
+/// The operators' commands on tasks of one step that nobody has claimed: one is given up, the other goes on.
+async fn operate(db: &Db, namespace: &str, dropped: TaskId, operated: TaskId) {
+    let (x, a) = (step(db, dropped, "a").await, step(db, operated, "a").await);
+    for pause in [true, false] {
+        let namespace = namespace.to_owned();
+        persist(db, move |conn| {
+            commands::pause_queue(conn, Some(&namespace), None, pause, "test", None, None)
+        })
+        .await;
+        persist(db, move |conn| commands::pause(conn, &[operated], pause, "test", None, None)).await;
+        persist(db, move |conn| commands::pause_single(conn, &[(operated, a)], pause, "test", None, None))
+            .await;
+    }
+    persist(db, move |conn| commands::cancel_single(conn, &[(dropped, x)], "test", None, None)).await;
+    persist(db, move |conn| commands::resolve_whole(conn, &[dropped], "test", None, None)).await;
+    persist(db, move |conn| commands::set_retry_limit(conn, &[(operated, a)], 50, "test", None, None)).await;
+    persist(db, move |conn| commands::set_priority(conn, &[(operated, a)], 1, "test", None, None)).await;
+
+    let (namespaces, handlers) = ([namespace.to_owned()], registry().names());
+    let (worker, _) = persist(db, move |conn| {
+        commands::register(conn, "briefly", Some(&namespaces), &handlers, 60_000, None)
+    })
+    .await;
+    let claims = persist(db, move |conn| commands::claim(conn, worker, 1, None)).await;
+    let claim = claims[0].claim();
+    let (kind, message) = (FailureKind::Retryable, String::from("in an hour"));
+    let failed = FailedAttempt { claim, kind, delay_ms: 3_600_000, message };
+    persist(db, move |conn| commands::fail(conn, std::slice::from_ref(&failed), None)).await;
+    persist(db, move |conn| commands::retry_now(conn, &[(operated, a)], "test", None, None)).await;
+    persist(db, move |conn| commands::end_worker(conn, worker, None)).await;
 }
 
 /// One worker renews its lease and ends with nothing; another takes everything, gives one step back, reports

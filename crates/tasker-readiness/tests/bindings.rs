@@ -92,9 +92,6 @@ fn bound(conn: &mut PgConnection) -> Vec<Signature> {
         f::pause_queues::signature(conn),
         f::resolve_tasks::signature(conn),
         f::operated_steps::signature(conn),
-        f::prune_tasks::signature(conn),
-        f::prune_leftovers::signature(conn),
-        f::count_prunable::signature(conn),
     ]
 }
 

@@ -203,7 +203,9 @@ impl<'a> Weather<'a> {
 
     fn recoveries(&self, completions: &Completions, troubles: &[Passed], sum: &mut Sum) {
         let pace = f64::from(self.options.rate) * STEPS;
-        for Passed { fault, end, .. } in troubles.iter().filter(|t| t.enough) {
+        // A run of tenths of a second is for what is counted: beside other work its pace says nothing.
+        let judged = |t: &&Passed| t.enough && self.options.seconds >= 1.0;
+        for Passed { fault, end, .. } in troubles.iter().filter(judged) {
             match completions.back_after(*end, pace) {
                 Some(ms) if ms <= LIMIT_MS => {
                     sum.recoveries.entry(format!("{fault:?}")).or_default().push(ms);

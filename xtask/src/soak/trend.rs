@@ -94,7 +94,7 @@ mod tests {
         let growing = |s: f64| 1e5 + s * 20.0;
         let grown = hour(growing, flat, flat).violations;
         assert!(grown.len() == 1 && grown[0].starts_with("the worker's memory grew by 1"), "{grown:?}");
-        assert_eq!(hour(flat, |s| 10.0 + s / 300.0, flat).violations.len(), 0, "by less than a fifth");
+        assert_eq!(hour(flat, |s| 10.0 + s / 600.0, flat).violations.len(), 0, "by less than a fifth");
         assert_eq!(hour(flat, |s| 5.0 + s / 100.0, flat).violations.len(), 1);
         assert_eq!(hour(flat, flat, |s| s * 1e6).violations.len(), 1);
         assert_eq!(hour(|s| 1e5 + 1_024.0 * s / 60.0, flat, flat).further["rss_mib_per_hour"], 60.0);
