@@ -203,6 +203,8 @@ begin
     insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state, actor, reason)
     select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'cancelled', p_actor, p_reason from u)
   select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_done_tasks, v_done_steps from u;
+  -- As tasker.cancel_tasks.
+  if v_done_steps is not null and 'in_progress' = any (v_states) then perform pg_notify('tasker', 'check'); end if;
 
   return query
   select case when k.state is null then 'not_found' when d.step_id is not null then 'cancelled'
@@ -264,6 +266,8 @@ begin
   insert into tasker.task_transitions (task_id, at, seq, from_state, to_state, actor, reason)
   select u.task_id, v_now, u.seq, u.state, 'cancelled', p_actor, p_reason from u;
 
+  -- A worker whose handlers run then compares notes at once instead of at its next renewal.
+  if array_remove(v_workers, null) <> '{}' then perform pg_notify('tasker', 'check'); end if;
   return query
   select i.task_id,
     case when k.state is null then 'not_found' when i.task_id = any (v_cancel) then 'cancelled'

@@ -30,7 +30,8 @@ impl Scratch {
 
     /// The same on a cluster with ordinary durability.
     pub(crate) fn durable(database_url: Option<String>) -> Result<Self> {
-        let wanted = Wanted::throw_away().max_connections(200);
+        // Sessions of killed processes stay until the server notices.
+        let wanted = Wanted::throw_away().max_connections(400);
         let wanted = DURABLE.iter().fold(wanted, |wanted, (name, value)| wanted.setting(*name, *value));
         Self::on(resolve(database_url, &wanted, &mut show)?.into())
     }

@@ -349,6 +349,35 @@ async fn a_worker_that_can_never_report_ends_with_the_reason() {
     assert!(error.to_string().contains("does not exist"), "{error}");
 }
 
+/// The lease is an hour long: no renewal comes in the time of the test.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_hears_of_its_cancellation_without_a_renewal() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let tasks = submit_many(&mut conn, &quick(parts(&[("a", &[])]), 3), 1);
+    let (began, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (begin, tell) = (began.clone(), told.clone());
+    let registry = only(move |context: StepContext| {
+        let (begin, tell) = (begin.clone(), tell.clone());
+        async move {
+            begin.fetch_add(1, Ordering::Relaxed);
+            context.cancellation.cancelled().await;
+            tell.fetch_add(1, Ordering::Relaxed);
+            Ok(json!({}))
+        }
+    });
+    let lease = Duration::from_secs(3_600);
+    let worker = Running::start(&database, &registry, WorkerOptions { lease, ..WorkerOptions::default() });
+    let listening = "select count(*) from pg_stat_activity where datname = current_database()
+                     and application_name = 'tasker listener' and query like 'notify tasker%' and state = 'idle'";
+    eventually("a listener", || number(&mut conn, listening) == 1).await;
+    eventually("the handler", || began.load(Ordering::Relaxed) == 1).await;
+    commands::cancel(&mut conn, &tasks, "ann", None, None).unwrap();
+    eventually("the cancellation", || told.load(Ordering::Relaxed) == 1).await;
+    worker.shutdown.cancel();
+    assert_eq!(worker.ended().await.lease_lost, 1);
+}
+
 /// Every connection to the database is terminated, again and again, while transactional handlers write.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_completes_once_though_the_connections_are_terminated() {

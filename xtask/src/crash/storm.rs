@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Tasks that are open at once.
-const OPEN: usize = 150;
+const OPEN: usize = 60;
 
 /// Steps that a worker runs at once.
 const IN_FLIGHT: usize = 32;
@@ -215,6 +215,8 @@ impl<'a> Storm<'a> {
             if self.running[place].has_ended()? {
                 self.running.swap_remove(place);
                 self.ended += 1;
+                // What ended one would end the next at once.
+                std::thread::sleep(Duration::from_secs(1));
                 self.start()?;
             }
         }
