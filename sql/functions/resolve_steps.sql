@@ -76,6 +76,7 @@ begin
       array_fill(0, array[cardinality(v_done_tasks)]) || array_fill(-1, array[coalesce(cardinality(v_gone), 0)])
         || array_fill(1, array[coalesce(cardinality(v_live), 0)]) || v_given,
       p_now, p_actor, p_reason) a;
+    perform tasker.wake_workers();
   end if;
 end $$;
 comment on function tasker.resolve_steps(bigint[], bigint[], jsonb[], text, text, timestamptz) is
