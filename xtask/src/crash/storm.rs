@@ -229,12 +229,15 @@ impl<'a> Storm<'a> {
 
     fn strike(&mut self) -> Result<()> {
         let freezes = self.rng.u8(..) < 51;
+        if self.running.is_empty() {
+            return Ok(());
+        }
         let victim = self.running.swap_remove(self.rng.usize(..self.running.len()));
         if freezes && self.frozen.is_none() {
             victim.freeze()?;
             self.frozen = Some((victim, Instant::now() + self.options.lease() * 3 / 2));
             self.freezes += 1;
-            return self.start();
+            return Ok(());
         }
         recovery::note(&mut self.conn, &victim.name)?;
         victim.kill()?;
@@ -242,7 +245,7 @@ impl<'a> Storm<'a> {
         self.start()
     }
 
-    /// Lets the frozen worker go on once its time has come, or `now`; it is one more worker from then on.
+    /// Lets the frozen worker go on once its time has come, or `now`.
     fn thaw(&mut self, now: bool) -> Result<()> {
         if let Some((process, _)) = self.frozen.take_if(|(_, at)| now || Instant::now() >= *at) {
             process.thaw()?;
