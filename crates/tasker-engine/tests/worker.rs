@@ -352,6 +352,10 @@ async fn a_worker_that_can_never_report_ends_with_the_reason() {
 /// The lease is an hour long: no renewal comes in the time of the test.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_hears_of_its_cancellation_without_a_renewal() {
+    // Behind a pooler of transactions no notification arrives, and the renewal is what tells.
+    if env!("CARGO_CRATE_NAME") == "pooler" {
+        return;
+    }
     let database = TestDatabase::new();
     let mut conn = database.connection();
     let tasks = submit_many(&mut conn, &quick(parts(&[("a", &[])]), 3), 1);
