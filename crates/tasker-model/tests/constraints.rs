@@ -194,7 +194,7 @@ fn every_check_refuses_by_its_name() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The tables of tasker-auth are tried by its own tests.
+/// The tables of tasker-auth are not tried here: their rows are its business.
 #[test]
 fn no_check_is_left_out_above() {
     let database = TestDatabase::new();
