@@ -1,5 +1,5 @@
 //! `cargo xtask codegen`: writes what has its home in `sql/`: the migration of the functions, and `schema.rs`
-//! from the comments and columns of the catalog.
+//! from the comments and columns of the catalog; and the page of the configuration, from its types.
 
 use std::{
     fs,
@@ -31,6 +31,7 @@ pub(crate) fn root() -> PathBuf {
 
 pub(crate) fn run(check: bool) -> Result<()> {
     let root = root();
+    put(&root.join("docs/configuration.md"), &tasker_config::reference(), check)?;
     let functions = functions(&root)?;
     let up = functions.iter().fold(
         String::from("-- Generated from sql/functions by `cargo xtask codegen`: the functions as they are installed.\n"),

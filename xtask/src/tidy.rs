@@ -132,7 +132,8 @@ impl Sources {
                     .next()
                     .is_some_and(|last| self.defined.contains(last) || last == "*");
             }
-            if let Some(object) = name.strip_prefix("tasker.") {
+            // The file of a configuration is named like an object of the database.
+            if let Some(object) = name.strip_prefix("tasker.").filter(|_| name != "tasker.toml") {
                 let object = object.split(['.', ' ']).next().unwrap_or(object);
                 // Resources of permissions are named alike, and are no objects of the database.
                 let resource = format!("\"tasker.{object}\", ");

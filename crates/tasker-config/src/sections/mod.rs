@@ -1,0 +1,95 @@
+//! The sections, and what is true of all of them.
+
+mod auth;
+mod engine;
+mod execution;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{AuthConfig, OptionSpec, Problem, build::put};
+
+#[cfg(feature = "engine")]
+pub use engine::IdentityFunctions;
+pub use engine::{EngineConfig, IdentityStrategy};
+pub use execution::ExecutionConfig;
+
+/// Makes the struct of a section, its defaults, and a line of the reference for each of its options.
+macro_rules! section {
+    (
+        $(#[doc = $about:literal])*
+        $section:literal $name:ident {
+            $(
+                $(#[doc = $doc:literal])*
+                $field:ident: $type:ty = $default:expr, $kind:expr, $reader:literal;
+            )*
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        #[non_exhaustive]
+        pub struct $name {
+            $(
+                $(#[doc = $doc])*
+                pub $field: $type,
+            )*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            pub(crate) const OPTIONS: &'static [crate::OptionSpec] = &[$(crate::OptionSpec {
+                key: concat!($section, ".", stringify!($field)),
+                kind: $kind,
+                doc: concat!($($doc),*),
+                reader: $reader,
+            },)*];
+        }
+    };
+}
+pub(crate) use section;
+
+/// All sections.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sections {
+    pub(crate) auth: AuthConfig,
+    pub(crate) engine: EngineConfig,
+    pub(crate) execution: ExecutionConfig,
+}
+
+/// Every option, by section.
+pub(crate) fn options() -> impl Iterator<Item = &'static OptionSpec> {
+    [auth::OPTIONS, EngineConfig::OPTIONS, ExecutionConfig::OPTIONS].into_iter().flatten()
+}
+
+impl Sections {
+    /// Whether the type of the section takes the value; otherwise what it says of it.
+    pub(crate) fn accept(path: &[String], value: &Value) -> Result<(), String> {
+        let mut document = Map::new();
+        put(&mut document, path, value);
+        match serde_json::from_value::<Self>(document.into()) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(format!("cannot be used: {e}")),
+        }
+    }
+
+    /// What is wrong with a section although each of its values may stand there.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let within = |section: &'static str, problems: Vec<Problem>| {
+            problems.into_iter().map(move |problem| problem.within(section))
+        };
+        within("auth", self.auth.problems()).chain(within("engine", self.engine.problems())).collect()
+    }
+}
+
+/// What an option is if nobody says anything; null for nothing.
+pub(crate) fn default(key: &str) -> Value {
+    let defaults = serde_json::to_value(Sections::default()).unwrap_or_default();
+    key.split('.').try_fold(&defaults, |at, part| at.get(part)).cloned().unwrap_or_default()
+}

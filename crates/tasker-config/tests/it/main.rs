@@ -1,0 +1,6 @@
+//! The configuration: sources, reports, secrets, the reference.
+
+mod alone;
+mod reference;
+mod report;
+mod sources;
