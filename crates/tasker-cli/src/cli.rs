@@ -3,8 +3,11 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{completions, explain, graph, migrate, pg, prune, queue, run, step, submit, task, worker},
+    commands::{
+        completions, config, explain, graph, migrate, pg, prune, queue, run, step, submit, task, worker,
+    },
     database::DatabaseArgs,
+    settings::ConfigArgs,
 };
 
 /// Durable workflows on PostgreSQL: run, submit, watch and repair them
@@ -21,6 +24,8 @@ pub(crate) struct Cli {
 pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
     /// Write JSON to stdout, one value a line
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
@@ -57,6 +62,9 @@ pub(crate) enum Command {
     /// Look after the private PostgreSQL cluster
     #[command(subcommand)]
     Pg(pg::Action),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(config::Action),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }

@@ -6,6 +6,7 @@
 
 use std::fmt::Display;
 
+use tasker_config::ConfigReport;
 use tasker_engine::{
     db::{DbError, Fault, describe, fault},
     definition::DefinitionErrors,
@@ -48,7 +49,7 @@ impl Exit {
             Self::Usage => "wrong usage: an unknown flag, a missing argument",
             Self::TasksFailed => "every task settled, and some did not complete",
             Self::BadInput => {
-                "bad input: file, YAML, schema, unset variable, unknown handler, unknown task or step"
+                "bad input: configuration, file, YAML, schema, unset variable, unknown handler, unknown task or step"
             }
             Self::Database => "the database: unreachable, a missing right, no server found",
             Self::Schema => "the schema of the database is older or newer than this program",
@@ -190,6 +191,12 @@ impl From<SubmitError> for Failure {
             SubmitError::Database(query) => query.into(),
             e => Self { exit: Exit::BadInput, error: e.into() },
         }
+    }
+}
+
+impl From<ConfigReport> for Failure {
+    fn from(e: ConfigReport) -> Self {
+        Self { exit: Exit::BadInput, error: e.into() }
     }
 }
 

@@ -10,6 +10,7 @@ mod logging;
 mod operation;
 mod output;
 mod queries;
+mod settings;
 mod signals;
 mod situation;
 mod time;

@@ -1,6 +1,7 @@
 //! One module for each command: its arguments and what it does.
 
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod migrate;
@@ -22,11 +23,12 @@ use crate::{
 /// Runs the command that was asked for.
 pub(crate) fn run(cli: &Cli, out: &Output) -> Outcome {
     let database = &cli.common.database;
+    let config = || cli.common.config.load();
     match &cli.command {
         Command::Migrate(args) => migrate::run(args, database, out),
-        Command::Run(args) => run::run(args, database, out),
-        Command::Submit(args) => submit::run(args, database, out),
-        Command::Worker(args) => worker::run(args, database, out),
+        Command::Run(args) => run::run(args, &config()?, database, out),
+        Command::Submit(args) => submit::run(args, &config()?, database, out),
+        Command::Worker(args) => worker::run(args, &config()?, database, out),
         Command::Task(action) => task::run(action, database, out),
         Command::Queue(action) => queue::run(action, database, out),
         Command::Step(action) => step::run(action, database, out),
@@ -34,6 +36,7 @@ pub(crate) fn run(cli: &Cli, out: &Output) -> Outcome {
         Command::Prune(args) => prune::run(args, database, out),
         Command::Graph(args) => graph::run(args, database, out),
         Command::Pg(action) => pg::run(action, out),
+        Command::Config(action) => config::run(action, &cli.common.config, out),
         Command::Completions(args) => completions::run(args, out),
     }
 }

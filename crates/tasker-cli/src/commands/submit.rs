@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use comfy_table::Cell;
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use serde_json::{Value, json};
+use tasker_config::{Config, IdentityFunctions};
 use tasker_engine::{
     identity::Identity,
     submit::{Submitted, TaskRequest, submit},
@@ -47,8 +48,9 @@ pub(crate) struct TaskArgs {
     #[arg(long, value_name = "POINTER", requires = "input")]
     at: Option<String>,
     /// When two submissions are one task: never, or where workflow, context and the rest are equal
-    #[arg(long, value_enum, default_value_t = IdentityArg::Random)]
-    identity: IdentityArg,
+    /// [default: engine.identity_strategy, or random]
+    #[arg(long, value_enum)]
+    identity: Option<IdentityArg>,
     /// A skippable step to leave out; may be repeated
     #[arg(long, value_name = "STEP")]
     bypass: Vec<String>,
@@ -96,27 +98,34 @@ impl TaskArgs {
         request
     }
 
+    /// What makes two submissions one task: the flag, else the configuration.
+    pub(crate) fn identity(&self, config: &Config) -> Outcome<Identity> {
+        match self.identity {
+            Some(IdentityArg::Random) => Ok(Identity::Random),
+            Some(IdentityArg::Hash) => Ok(Identity::Hash),
+            // This program has no functions of its own.
+            None => config.engine().identity(&IdentityFunctions::default()).map_err(Failure::input),
+        }
+    }
+
     /// Creates all tasks or none, after the setup of the workflow, in one transaction.
     pub(crate) fn submit(
         &self,
         conn: &mut PgConnection,
         workflow: &Workflow,
         requests: &[TaskRequest],
+        identity: &Identity,
     ) -> Outcome<Vec<Submitted>> {
-        let identity = match self.identity {
-            IdentityArg::Random => Identity::Random,
-            IdentityArg::Hash => Identity::Hash,
-        };
         conn.transaction(|conn| {
             if let Some(sql) = &workflow.setup {
                 conn.batch_execute(ALONE).and_then(|()| conn.batch_execute(sql)).map_err(Failure::setup)?;
             }
-            Ok(submit(conn, &workflow.definition, requests, &identity, None)?)
+            Ok(submit(conn, &workflow.definition, requests, identity, None)?)
         })
     }
 }
 
-pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
+pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &Output) -> Outcome {
     let workflow = args.tasks.workflow.load()?;
     if args.other_handlers {
         workflow::check_configuration(&workflow.definition)?;
@@ -124,9 +133,10 @@ pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome
         workflow::check_known(&workflow.definition)?;
     }
     let requests = args.tasks.requests()?;
+    let identity = args.tasks.identity(config)?;
     let database = Database::ready(database, args.tasks.migrate)?;
     let conn = &mut database.connect()?;
-    let submitted = args.tasks.submit(conn, &workflow, &requests)?;
+    let submitted = args.tasks.submit(conn, &workflow, &requests, &identity)?;
     let ids: Vec<TaskId> = submitted.iter().map(|s| s.task_id).collect();
     let states = queries::states(conn, &ids)?;
     print(&submitted, &states, out);

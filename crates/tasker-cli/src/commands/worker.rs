@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tasker_config::Config;
 use tasker_engine::{
     event::{Event, EventSink},
     worker::{Worker, WorkerOptions, WorkerReport},
@@ -24,14 +25,17 @@ pub(crate) struct Args {
     #[arg(long)]
     namespace: Vec<String>,
     /// For how long a claim holds without renewal: a dead worker's steps run again after it
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = lease)]
-    lease: Duration,
+    /// [default: execution.lease_seconds, or 30s]
+    #[arg(long, value_name = "TIME", value_parser = lease)]
+    lease: Option<Duration>,
     /// How long running steps may take to end when the worker is told to stop
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse_span)]
-    drain: Duration,
+    /// [default: execution.drain_seconds, or 30s]
+    #[arg(long, value_name = "TIME", value_parser = time::parse_span)]
+    drain: Option<Duration>,
     /// How many steps run at once
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    max_in_flight: u16,
+    /// [default: execution.max_concurrent_steps_limit, or 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    max_in_flight: Option<u16>,
     /// Also run programs for steps of the handler `command`, with this user's rights
     #[arg(long)]
     allow_command: bool,
@@ -62,10 +66,10 @@ fn short(name: &str) -> Result<String, String> {
     if fits { Ok(name.into()) } else { Err("a name has 1 to 256 characters".into()) }
 }
 
-pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
+pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &Output) -> Outcome {
     logging::start(args.log_format, "info")?;
     let database = Database::ready(database, args.migrate)?;
-    let report = runtime()?.block_on(work(args, &database))?;
+    let report = runtime()?.block_on(work(args, config, &database))?;
     let document = json!({
         "completed": report.completed, "failed": report.failed, "released": report.released,
         "lease_lost": report.lease_lost, "incarnations": report.incarnations,
@@ -79,26 +83,32 @@ pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome
     Ok(Exit::Ok)
 }
 
-async fn work(args: &Args, database: &Database) -> Outcome<WorkerReport> {
+async fn work(args: &Args, config: &Config, database: &Database) -> Outcome<WorkerReport> {
     let shutdown = CancellationToken::new();
     signals::listen(shutdown.clone(), |said| tracing::info!("{said}"))?;
-    let options = WorkerOptions {
-        name: args.name.clone().unwrap_or_else(name),
-        namespaces: (!args.namespace.is_empty()).then(|| args.namespace.clone()),
-        lease: args.lease,
-        drain: args.drain,
-        max_in_flight: args.max_in_flight.into(),
-        until_idle: args.until_idle,
-        events: EventSink::new(log),
-        ..WorkerOptions::default()
-    };
-    let db = database.pool(connections(args.max_in_flight))?;
+    let options = options(args, config);
+    let db = database.pool(connections(options.max_in_flight))?;
     Ok(Worker::new(db, workflow::registry(args.allow_command), options).run(shutdown).await?)
 }
 
+/// What the flags say, else the configuration.
+fn options(args: &Args, config: &Config) -> WorkerOptions {
+    let configured = config.execution().worker_options();
+    WorkerOptions {
+        name: args.name.clone().unwrap_or_else(name),
+        namespaces: (!args.namespace.is_empty()).then(|| args.namespace.clone()),
+        lease: args.lease.unwrap_or(configured.lease),
+        drain: args.drain.unwrap_or(configured.drain),
+        max_in_flight: args.max_in_flight.map_or(configured.max_in_flight, usize::from),
+        until_idle: args.until_idle,
+        events: EventSink::new(log),
+        ..configured
+    }
+}
+
 /// The connections of a worker: claims, reports and renewals, and a few for handlers that write.
-pub(crate) fn connections(max_in_flight: u16) -> u32 {
-    4 + u32::from(max_in_flight.min(8))
+pub(crate) fn connections(max_in_flight: usize) -> u32 {
+    4 + u32::try_from(max_in_flight.min(8)).unwrap_or(8)
 }
 
 pub(crate) fn runtime() -> Outcome<Runtime> {

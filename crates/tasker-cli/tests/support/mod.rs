@@ -99,7 +99,15 @@ impl Bench {
 pub(crate) fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tasker"));
     command.current_dir(dir).env("USER", "tester");
-    for name in ["TASKER_DATABASE_URL", "DATABASE_URL", "RUST_LOG", "NO_COLOR", "UNSET_IN_TESTS"] {
+    for name in [
+        "TASKER_DATABASE_URL",
+        "DATABASE_URL",
+        "RUST_LOG",
+        "NO_COLOR",
+        "TASKER_CONFIG",
+        "TASKER_ENV",
+        "UNSET_IN_TESTS",
+    ] {
         command.env_remove(name);
     }
     command

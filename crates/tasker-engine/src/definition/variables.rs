@@ -27,7 +27,6 @@ pub fn variables(definition: &WorkflowDefinition) -> BTreeMap<String, Vec<String
 
 /// One part of a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(feature = "declarative"), expect(dead_code, reason = "only the declarative handlers render"))]
 pub(crate) enum Part<'a> {
     /// As it is.
     Text(&'a str),

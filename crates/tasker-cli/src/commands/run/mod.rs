@@ -5,6 +5,7 @@ mod watch;
 
 use std::{sync::Arc, time::Instant};
 
+use tasker_config::Config;
 use tasker_engine::{
     db::Db,
     definition::WorkflowDefinition,
@@ -37,30 +38,33 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_command: bool,
     /// How many steps run at once
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    workers: u16,
+    /// [default: execution.max_concurrent_steps_limit, or 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    workers: Option<u16>,
     /// Serve the workflow's handlers in every namespace, not only in its own
     #[arg(long, alias = "namespace-less")]
     all_namespaces: bool,
 }
 
-pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
+pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &Output) -> Outcome {
     logging::start(LogFormat::Text, "error,tasker_engine=warn")?;
     let workflow = args.tasks.workflow.load()?;
     let definition = &workflow.definition;
     let registry = workflow::registry(args.allow_command);
     check_runnable(definition, &registry)?;
     let requests = args.tasks.requests()?;
+    let identity = args.tasks.identity(config)?;
     let database = Database::ready(database, args.tasks.migrate)?;
     let started = Instant::now();
     let conn = &mut database.connect()?;
-    let submitted = args.tasks.submit(conn, &workflow, &requests)?;
+    let submitted = args.tasks.submit(conn, &workflow, &requests, &identity)?;
     let mut ids: Vec<TaskId> = submitted.iter().map(|s| s.task_id).collect();
     ids.sort();
     ids.dedup();
     let created = submitted.iter().filter(|s| s.created).count();
     let registry = needed(conn, &ids, definition, &registry)?;
-    let interrupted = runtime()?.block_on(work(args, definition, &database, registry, &ids))?;
+    let interrupted =
+        runtime()?.block_on(work(options(args, config, definition), &database, registry, &ids))?;
     let summary = Summary::load(conn, definition, &ids, created, started.elapsed())?;
     summary.print(interrupted, out);
     Ok(if interrupted { Exit::Interrupted } else { summary.exit() })
@@ -86,17 +90,18 @@ fn needed(
 
 /// Works until the tasks have settled; whether it was interrupted before.
 async fn work(
-    args: &Args,
-    definition: &WorkflowDefinition,
+    options: WorkerOptions,
     database: &Database,
     registry: HandlerRegistry,
     ids: &[TaskId],
 ) -> Outcome<bool> {
-    let db = database.pool(connections(args.workers))?;
+    let db = database.pool(connections(options.max_in_flight))?;
     let (interrupted, stop) = (CancellationToken::new(), CancellationToken::new());
     signals::listen(interrupted.clone(), |said| note(said))?;
     let watch = Arc::new(Watch::new(ids));
-    let worker = Worker::new(db.clone(), registry, options(args, definition, &watch));
+    let events = watch.clone();
+    let options = WorkerOptions { events: EventSink::new(move |event| events.on(event)), ..options };
+    let worker = Worker::new(db.clone(), registry, options);
     let working = worker.run(stop.clone());
     tokio::pin!(working);
     let ended = tokio::select! {
@@ -124,13 +129,12 @@ async fn until_settled(watch: &Watch, db: &Db, interrupted: &CancellationToken) 
     }
 }
 
-fn options(args: &Args, definition: &WorkflowDefinition, watch: &Arc<Watch>) -> WorkerOptions {
-    let watch = watch.clone();
+fn options(args: &Args, config: &Config, definition: &WorkflowDefinition) -> WorkerOptions {
+    let configured = config.execution().worker_options();
     WorkerOptions {
         name: format!("{} (tasker run)", name()),
         namespaces: (!args.all_namespaces).then(|| vec![definition.namespace().to_owned()]),
-        max_in_flight: args.workers.into(),
-        events: EventSink::new(move |event| watch.on(event)),
-        ..WorkerOptions::default()
+        max_in_flight: args.workers.map_or(configured.max_in_flight, usize::from),
+        ..configured
     }
 }
