@@ -12,7 +12,7 @@ use crate::home::Home;
 use crate::locks::{Gate, Share};
 use crate::options::{ClusterOptions, Durability};
 use crate::server;
-use crate::uri::socket_uri;
+use crate::uri::{socket_conninfo, socket_uri};
 
 /// A running server of our own: one Unix socket, no network, superuser `postgres` without password.
 ///
@@ -58,7 +58,7 @@ impl Cluster {
         options: &ClusterOptions,
         run_as: RunAs,
     ) -> Result<Cluster, LocalPgError> {
-        let role = Role::Start(home.settings(options));
+        let role = start(&home, options);
         let started = Guardian::spawn(&role, None, binaries, &home, &run_as);
         let guardian = started.inspect_err(|_| {
             let _ = fs::remove_dir_all(home.dir());
@@ -85,7 +85,7 @@ impl Cluster {
             Role::Attach
         } else {
             same_version(&home, binaries)?;
-            Role::Start(home.settings(options))
+            start(&home, options)
         };
         let guardian = Guardian::spawn(&role, Some((&gate, &share)), binaries, &home, &run_as)?;
         Ok(Cluster {
@@ -196,6 +196,11 @@ impl fmt::Debug for Cluster {
             .field("started_here", &self.started)
             .finish_non_exhaustive()
     }
+}
+
+fn start(home: &Home, options: &ClusterOptions) -> Role {
+    let primary = options.primary.as_deref().map(socket_conninfo).unwrap_or_default();
+    Role::Start { settings: home.settings(options), primary }
 }
 
 fn same_version(home: &Home, binaries: &ServerBinaries) -> Result<(), LocalPgError> {

@@ -22,8 +22,13 @@ use crate::server;
 /// What the guardian does first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Creates the cluster if it is new, and starts its server with these settings.
-    Start(String),
+    /// Creates the cluster if it is new, and starts its server.
+    Start {
+        /// The text of its settings.
+        settings: String,
+        /// A connection string of the cluster to copy, or nothing.
+        primary: String,
+    },
     /// Only watches: the server is up.
     Attach,
 }
@@ -58,7 +63,7 @@ impl Guardian {
                 .args(["-c", include_str!("guardian.sh"), "tasker-guardian"])
                 .args([role.word(), if locks.is_some() { "shared" } else { "alone" }])
                 .args([binaries.bindir(), home.dir()])
-                .arg(role.settings())
+                .args(role.start())
                 // The terminal's Ctrl-C goes to our process group and must not end the guardian.
                 .process_group(0)
                 .stdin(OwnedFd::from(theirs))
@@ -104,15 +109,15 @@ impl Guardian {
 impl Role {
     fn word(&self) -> &'static str {
         match self {
-            Role::Start(_) => "start",
+            Role::Start { .. } => "start",
             Role::Attach => "attach",
         }
     }
 
-    fn settings(&self) -> &str {
+    fn start(&self) -> [&str; 2] {
         match self {
-            Role::Start(settings) => settings,
-            Role::Attach => "",
+            Role::Start { settings, primary } => [settings, primary],
+            Role::Attach => ["", ""],
         }
     }
 }

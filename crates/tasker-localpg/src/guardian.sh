@@ -2,13 +2,14 @@
 # leave or die, and stop the server if nobody else needs it. It runs in a process group of its own.
 #
 # arguments  role (start, attach), kind (shared, alone), program folder, cluster directory,
-#            text of the settings file (start only)
+#            text of the settings file (start only), connection string of the cluster to copy (start
+#            only, empty for a new one)
 # stdin      a socket that the user holds. We write "up" to it, or "create" or "start" for the step
 #            that failed. We read "stop" or "leave"; its end means that the user has died
 # stdout     start.lock, locked; the gate stays shut until we let go of it as well
 # stderr     users.lock, locked; the user's share, ours once the user has died
 PATH=$PATH:/usr/bin:/bin
-role=$1 kind=$2 bin=$3 dir=$4 settings=$5
+role=$1 kind=$2 bin=$3 dir=$4 settings=$5 primary=$6
 
 create() {
     [ -f "$dir/data/PG_VERSION" ] && return
@@ -16,6 +17,15 @@ create() {
     [ "$kind" = alone ] && sync=--no-sync
     # In a folder beside, so that a creation cut short is not taken for a cluster.
     rm -rf "$dir/data.new"
+    if [ -n "$primary" ]; then
+        # The folder may hold links to some of the programs only.
+        backup=$bin/pg_basebackup
+        [ -x "$backup" ] || backup=$(dirname "$(readlink -f "$bin/initdb")")/pg_basebackup
+        # Its postgresql.conf includes our settings already: it is the copy of one that did.
+        "$backup" -R -X stream -c fast $sync -d "$primary" -D "$dir/data.new" &&
+            mv "$dir/data.new" "$dir/data"
+        return
+    fi
     "$bin/initdb" -U postgres -A trust -E UTF8 --locale=C $sync -D "$dir/data.new" &&
         echo "include '../tasker.conf'" >>"$dir/data.new/postgresql.conf" &&
         mv "$dir/data.new" "$dir/data"

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cluster::Cluster;
+
 /// Whether what is written has to survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Durability {
@@ -23,6 +25,8 @@ pub struct ClusterOptions {
     pub(crate) max_connections: u16,
     pub(crate) autovacuum: bool,
     pub(crate) settings: Vec<(String, String)>,
+    /// The directory of the cluster whose copy this is to be.
+    pub(crate) primary: Option<PathBuf>,
 }
 
 impl ClusterOptions {
@@ -34,6 +38,7 @@ impl ClusterOptions {
             max_connections: 100,
             autovacuum: true,
             settings: vec![],
+            primary: None,
         }
     }
 
@@ -45,12 +50,20 @@ impl ClusterOptions {
             max_connections: 100,
             autovacuum: true,
             settings: vec![],
+            primary: None,
         }
     }
 
     /// A cluster for this run only, in a new directory below `parent`.
     pub fn throw_away_in(parent: impl AsRef<Path>) -> ClusterOptions {
         ClusterOptions { dir: Some(parent.as_ref().to_owned()), ..ClusterOptions::throw_away() }
+    }
+
+    /// A throw-away streaming standby of a running cluster, which must outlive its first start: a copy of it that
+    /// replays its log and answers reads, until it is promoted (`select pg_promote()`). The primary sees it under
+    /// its setting `cluster_name`.
+    pub fn standby_of(primary: &Cluster) -> ClusterOptions {
+        ClusterOptions { primary: Some(primary.dir().to_owned()), ..ClusterOptions::throw_away() }
     }
 
     /// How many connections the server takes at once (1 or more; default 100). It holds when this

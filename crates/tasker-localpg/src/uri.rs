@@ -17,6 +17,12 @@ pub(crate) fn socket_uri(dir: &Path, database: &str) -> String {
     format!("postgres://{SUPERUSER}@/{database}?host={host}&port={PORT}")
 }
 
+/// The same server in libpq's other notation, which PostgreSQL writes into the settings of a standby.
+pub(crate) fn socket_conninfo(dir: &Path) -> String {
+    let host = dir.to_string_lossy().replace('\\', "\\\\").replace('\'', "\\'");
+    format!("user={SUPERUSER} host='{host}' port={PORT}")
+}
+
 /// The same server as a libpq URI names, with another database: what stands before and after is kept. The name must
 /// need no encoding.
 ///

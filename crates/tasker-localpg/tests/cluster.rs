@@ -36,6 +36,19 @@ fn a_setting_reaches_the_server_and_wins() {
 }
 
 #[test]
+fn a_standby_is_a_copy_that_replays() {
+    let Some(server) = server() else { return };
+    let primary = Cluster::start(&server, ClusterOptions::throw_away()).unwrap();
+    let options = ClusterOptions::standby_of(&primary).setting("cluster_name", "copy");
+    let standby = Cluster::start(&server, options).unwrap();
+    assert!(answers(standby.dir()) && standby.url() != primary.url());
+    assert!(standby.dir().join("data/standby.signal").exists());
+    assert!(!primary.dir().join("data/standby.signal").exists());
+    let settings = fs::read_to_string(standby.dir().join("tasker.conf")).unwrap();
+    assert!(settings.contains("cluster_name = 'copy'"), "{settings}");
+}
+
+#[test]
 fn two_throw_away_clusters_do_not_meet() {
     let Some(server) = server() else { return };
     let parent = folder();

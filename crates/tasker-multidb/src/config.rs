@@ -64,13 +64,13 @@ pub struct NamedDatabase {
     pub lag_bound_ms: u64,
     /// The reading roles by name. Default none: the writing role is read.
     #[serde(deserialize_with = "by_name")]
-    pub reading: BTreeMap<DatabaseName, Replica>,
+    pub reading: BTreeMap<DatabaseName, ReplicaConfig>,
 }
 
 /// A reading role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Replica {
+pub struct ReplicaConfig {
     /// Where it is: `postgres://…`. Required.
     pub url: Option<UrlSource>,
     /// The most connections of its pool, 1 to 1,000. Default 8.
@@ -116,7 +116,7 @@ impl Default for NamedDatabase {
     }
 }
 
-impl Default for Replica {
+impl Default for ReplicaConfig {
     fn default() -> Self {
         Self { url: None, connections: 8 }
     }

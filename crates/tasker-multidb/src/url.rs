@@ -27,6 +27,29 @@ impl DatabaseUrl {
         &self.text
     }
 
+    /// Whether it names several hosts.
+    pub fn has_several_hosts(&self) -> bool {
+        let rest = split(&self.text).map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+        let several = |list: &str| list.contains(',') || list.contains("%2C") || list.contains("%2c");
+        several(hosts)
+            || parameters(&self.text).any(|(name, value)| name.starts_with("host") && several(value))
+    }
+
+    /// A text of libpq's or of a server, without any password of this URL.
+    pub(crate) fn without_password(&self, text: &str) -> String {
+        let rest = split(&self.text).map_or("", |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+        let named =
+            parameters(&self.text).filter(|(name, _)| name.contains("password")).map(|(_, value)| value);
+        let secrets = user.split_once(':').map(|(_, password)| password).into_iter().chain(named);
+        let both = secrets.flat_map(|secret| [secret.to_owned(), decoded(secret)]);
+        both.filter(|secret| !secret.is_empty())
+            .fold(text.to_owned(), |text, s| text.replace(&s, "[redacted]"))
+    }
+
     /// Whether it says something for the parameter.
     pub fn has(&self, parameter: &str) -> bool {
         parameters(&self.text).any(|(name, _)| name == parameter)
@@ -51,6 +74,17 @@ fn split(text: &str) -> Option<(&str, &str)> {
 fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let query = text.split_once('?').map_or("", |(_, query)| query);
     query.split('&').filter_map(|pair| pair.split_once('='))
+}
+
+fn decoded(text: &str) -> String {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let code = piece.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.extend(code);
+        bytes.extend_from_slice(piece.get(2..).unwrap_or_default().as_bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Whether every `%` begins two hexadecimal digits that are not a zero, and nothing stands there that has to be
@@ -247,6 +281,23 @@ mod tests {
         let url: DatabaseUrl = "postgres://db/app".parse().unwrap();
         let url = url.or("connect_timeout", 5).or("connect_timeout", 6).or("application_name", "x");
         assert_eq!(url.expose(), "postgres://db/app?connect_timeout=5&application_name=x");
+    }
+
+    #[test]
+    fn a_password_is_taken_out_of_what_others_say() {
+        let url: DatabaseUrl = "postgres://a:s3%40cret@db/app?password=pa%24s".parse().unwrap();
+        let said = url.without_password("wrong: s3@cret, s3%40cret, pa$s, pa%24s, app");
+        assert_eq!(said, "wrong: [redacted], [redacted], [redacted], [redacted], app");
+    }
+
+    #[test]
+    fn several_hosts_are_told_from_one() {
+        let several = |text: &str| text.parse::<DatabaseUrl>().unwrap().has_several_hosts();
+        assert!(several("postgres://a:x@one,two/app") && several("postgres:///app?host=/a,/b"));
+        assert!(several("postgres:///app?hostaddr=1.1.1.1%2C1.1.1.2"));
+        assert!(
+            !several("postgres://a,b@one/app?application_name=a,b") && !several("postgres:///app?host=/a")
+        );
     }
 
     #[test]
