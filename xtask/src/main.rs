@@ -61,6 +61,9 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Writes a handler, subscriber, authenticator or coordinator for a program that uses Tasker.
+    #[command(subcommand)]
+    Generate(tasker_generate::Generate),
     /// Tries hostile input on templates, definitions, contexts and requests.
     Fuzz(fuzz::Options),
     /// Does in a fresh clone what the README shows.
@@ -157,12 +160,18 @@ fn main() -> ExitCode {
         Command::Mutants(options) => mutants::run(&options),
         Command::Sim(options) => sim::run(&options),
         Command::Readiness(file) => prove::answer_file(&file).map(|()| ExitCode::SUCCESS),
+        Command::Generate(what) => generate(&what),
         Command::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn generate(what: &tasker_generate::Generate) -> Result<ExitCode> {
+    println!("{}", what.run(&std::env::current_dir()?)?);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        completions, config, explain, graph, migrate, pg, prune, queue, run, step, submit, task, worker,
+        check, completions, config, explain, graph, migrate, pg, prune, queue, run, step, submit, task,
+        worker,
     },
     database::DatabaseArgs,
     settings::ConfigArgs,
@@ -57,8 +58,13 @@ pub(crate) enum Command {
     Explain(explain::Args),
     /// Delete finished tasks that are older than a policy, batch by batch
     Prune(prune::Args),
+    /// Check workflows without running them, in every environment that they have
+    Check(check::Args),
     /// Draw a workflow
     Graph(graph::Args),
+    /// Write a handler, subscriber, authenticator or coordinator for a program of your own
+    #[command(subcommand)]
+    Generate(tasker_generate::Generate),
     /// Look after the private PostgreSQL cluster
     #[command(subcommand)]
     Pg(pg::Action),

@@ -23,6 +23,8 @@ const SCRIPT: &[Line] = &[
     ("task show", &["2"], 0, "judge"),
     ("explain", &["2"], 0, "judge failed for good"),
     ("graph", &["p.yaml"], 0, "total"),
+    ("check", &["p.yaml", "t.yaml"], 0, "shop.trouble@0.1.0, 3 steps"),
+    ("generate handler", &["orders", "--steps", "fetch,ship"], 0, "wrote src/workflows/orders.rs"),
     ("task priority", &["1", "3"], 0, "3 steps changed"),
     ("task pause", &["3"], 0, "is paused"),
     ("task resume", &["3"], 0, "is resumed"),

@@ -1,8 +1,10 @@
 //! One module for each command: its arguments and what it does.
 
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod explain;
+pub(crate) mod generate;
 pub(crate) mod graph;
 pub(crate) mod migrate;
 pub(crate) mod pg;
@@ -34,6 +36,8 @@ pub(crate) fn run(cli: &Cli, out: &Output) -> Outcome {
         Command::Step(action) => step::run(action, database, out),
         Command::Explain(args) => explain::run(args, database, out),
         Command::Prune(args) => prune::run(args, database, out),
+        Command::Check(args) => check::run(args, out),
+        Command::Generate(what) => generate::run(what, out),
         Command::Graph(args) => graph::run(args, database, out),
         Command::Pg(action) => pg::run(action, out),
         Command::Config(action) => config::run(action, &cli.common.config, out),

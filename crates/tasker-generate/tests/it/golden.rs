@@ -1,0 +1,68 @@
+//! What is generated, as files that are compiled here, so that their own tests run with these.
+//!
+//! `TASKER_UPDATE_GOLDEN=1 cargo test -p tasker-generate golden` writes them anew.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use clap::Parser;
+use tasker_generate::Generate;
+
+// Formatted as rustfmt does it by itself, which is not how this workspace is; public for programs, not for this one.
+macro_rules! golden {
+    ($($name:ident $file:literal),* $(,)?) => {
+        $(
+            #[rustfmt::skip]
+            #[allow(unreachable_pub)]
+            #[path = $file]
+            mod $name;
+        )*
+    };
+}
+
+golden!(order "golden/order.rs", single "golden/single.rs");
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: Generate,
+}
+
+/// Every command whose files are here.
+pub(crate) const COMMANDS: [&str; 2] = [
+    "handler Order --steps fetch_cart,validate,ship --namespace shop --version 1.2.0",
+    "handler single --steps only",
+];
+
+/// What the words of a command line ask for.
+pub(crate) fn parsed(words: &str) -> Generate {
+    let words: Vec<&str> = ["generate"].into_iter().chain(words.split(' ')).collect();
+    try_parsed(&words).unwrap_or_else(|e| panic!("{e}"))
+}
+
+pub(crate) fn try_parsed(words: &[&str]) -> Result<Generate, clap::Error> {
+    Cli::try_parse_from(words).map(|cli| cli.what)
+}
+
+#[test]
+fn the_files_here_are_what_is_generated() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in COMMANDS {
+        parsed(&format!("{command} --directory ."))
+            .run(dir.path())
+            .unwrap_or_else(|e| panic!("{command}: {e}"));
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden");
+    let names = |folder: &Path| -> BTreeSet<_> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let update = std::env::var_os("TASKER_UPDATE_GOLDEN").is_some();
+    for name in names(dir.path()) {
+        let text = fs::read_to_string(dir.path().join(&name)).unwrap();
+        if update {
+            fs::write(here.join(&name), &text).unwrap();
+        }
+        let kept = fs::read_to_string(here.join(&name)).unwrap_or_default();
+        assert!(kept == text, "{name:?} is not what is generated; see the head of this file");
+    }
+    assert_eq!(names(&here), names(dir.path()));
+}

@@ -1,0 +1,6 @@
+//! The generators, and what they write: it is formatted, compiled and passes its own tests.
+
+mod files;
+mod golden;
+mod names;
+mod workspace;
