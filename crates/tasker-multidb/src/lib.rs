@@ -9,6 +9,8 @@ mod connect;
 mod database;
 #[cfg(feature = "pools")]
 mod databases;
+#[cfg(feature = "engine")]
+mod engine;
 #[cfg(feature = "pools")]
 mod error;
 #[cfg(feature = "pools")]
@@ -28,6 +30,8 @@ pub use config::{DatabaseConfig, Home, NamedDatabase, OnMissing, ReplicaConfig, 
 pub use database::{Connection, Database, Host, Tasker};
 #[cfg(feature = "pools")]
 pub use databases::{BadTaskRef, Databases, TaskRef, UnknownDatabase};
+#[cfg(feature = "engine")]
+pub use engine::{RoutedSubmitError, Served, SubmittedTo, Workers};
 #[cfg(feature = "pools")]
 pub use error::{DatabaseError, StartError, StartErrors};
 #[cfg(feature = "pools")]

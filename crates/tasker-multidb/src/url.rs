@@ -38,6 +38,7 @@ impl DatabaseUrl {
     }
 
     /// A text of libpq's or of a server, without any password of this URL.
+    #[cfg(feature = "pools")]
     pub(crate) fn without_password(&self, text: &str) -> String {
         let rest = split(&self.text).map_or("", |(_, rest)| rest);
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -76,6 +77,7 @@ fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter_map(|pair| pair.split_once('='))
 }
 
+#[cfg(feature = "pools")]
 fn decoded(text: &str) -> String {
     let mut pieces = text.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
@@ -283,6 +285,7 @@ mod tests {
         assert_eq!(url.expose(), "postgres://db/app?connect_timeout=5&application_name=x");
     }
 
+    #[cfg(feature = "pools")]
     #[test]
     fn a_password_is_taken_out_of_what_others_say() {
         let url: DatabaseUrl = "postgres://a:s3%40cret@db/app?password=pa%24s".parse().unwrap();
