@@ -230,6 +230,9 @@ mod tests {
             0
         );
         assert_eq!(wrong("[gone](gone.md), `crates/gone.rs`, `docs/{glossary,gone}.md`"), 3);
-        assert_eq!(wrong("`tasker_engine::Gone`, `tasker.gone`, `tasker_model::{TaskId, Gone}`"), 3);
+        assert_eq!(
+            wrong("`tasker_engine::Nonesuch`, `tasker.nonesuch`, `tasker_model::{TaskId, Nonesuch}`"),
+            3
+        );
     }
 }

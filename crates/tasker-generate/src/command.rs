@@ -7,7 +7,9 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{GenerateError, HandlerArgs, PlaceArgs, Plan};
+use crate::{
+    AuthenticatorArgs, CoordinatorArgs, GenerateError, HandlerArgs, PlaceArgs, Plan, SubscriberArgs,
+};
 
 /// What can be generated.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -15,6 +17,12 @@ use crate::{GenerateError, HandlerArgs, PlaceArgs, Plan};
 pub enum Generate {
     /// A workflow: its template in YAML, and in Rust what its steps run
     Handler(HandlerArgs),
+    /// A subscriber: tells or counts what a worker does
+    Subscriber(SubscriberArgs),
+    /// An authenticator: who asks
+    Authenticator(AuthenticatorArgs),
+    /// A coordinator: may they
+    Coordinator(CoordinatorArgs),
 }
 
 /// What became of a file.
@@ -75,6 +83,9 @@ impl Generate {
     fn plan(&self) -> Result<(Plan, &PlaceArgs), GenerateError> {
         match self {
             Self::Handler(args) => Ok((args.plan()?, &args.place)),
+            Self::Subscriber(args) => Ok((args.plan()?, &args.place)),
+            Self::Authenticator(args) => Ok((args.plan()?, &args.place)),
+            Self::Coordinator(args) => Ok((args.plan()?, &args.place)),
         }
     }
 }

@@ -118,6 +118,21 @@ impl Name {
         Ok(name)
     }
 
+    /// The name of a module and of the type in it; `template` is the text that the type will stand in.
+    ///
+    /// # Errors
+    /// As [`module`](Self::module), and if the text has another use for the type's name.
+    pub(crate) fn of_type(what: &'static str, text: &str, template: &str) -> Result<Self, NameError> {
+        let name = Self::module(what, text)?;
+        let pascal = name.pascal();
+        let code = template.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let mut words = code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()));
+        if words.any(|word| word == pascal) {
+            return Err(refused(what, text, "the generated code needs that name itself"));
+        }
+        Ok(name)
+    }
+
     /// The name of a function or of something within a module.
     ///
     /// # Errors

@@ -14,12 +14,27 @@ macro_rules! golden {
             #[rustfmt::skip]
             #[allow(unreachable_pub)]
             #[path = $file]
-            mod $name;
+            pub(crate) mod $name;
         )*
     };
 }
 
-golden!(order "golden/order.rs", single "golden/single.rs");
+golden!(
+    everything "golden/everything.rs",
+    everything_counted "golden/everything_counted.rs",
+    gateway "golden/gateway.rs",
+    import "golden/import.rs",
+    one "golden/one.rs",
+    one_counted "golden/one_counted.rs",
+    order "golden/order.rs",
+    order_alerts "golden/order_alerts.rs",
+    order_metrics "golden/order_metrics.rs",
+    partner "golden/partner.rs",
+    portal "golden/portal.rs",
+    shop "golden/shop.rs",
+    single "golden/single.rs",
+    staff "golden/staff.rs",
+);
 
 #[derive(Parser)]
 struct Cli {
@@ -28,9 +43,21 @@ struct Cli {
 }
 
 /// Every command whose files are here.
-pub(crate) const COMMANDS: [&str; 2] = [
+pub(crate) const COMMANDS: [&str; 14] = [
     "handler Order --steps fetch_cart,validate,ship --namespace shop --version 1.2.0",
     "handler single --steps only",
+    "subscriber OrderAlerts",
+    "subscriber OrderMetrics --metrics",
+    "subscriber everything --events worker_started,step_claimed,step_completed,step_failed,step_released,task_settled,lease_lost,worker_expired",
+    "subscriber EverythingCounted --metrics --events worker_started,step_claimed,step_completed,step_failed,step_released,task_settled,lease_lost,worker_expired",
+    "subscriber one --events step.completed",
+    "subscriber OneCounted --metrics --events worker_started",
+    "authenticator partner --type jwt",
+    "authenticator portal --type session",
+    "authenticator import --type api-token",
+    "authenticator staff --type oidc",
+    "authenticator gateway --type custom",
+    "coordinator shop",
 ];
 
 /// What the words of a command line ask for.

@@ -2,5 +2,6 @@
 
 mod files;
 mod golden;
+mod kinds;
 mod names;
 mod workspace;

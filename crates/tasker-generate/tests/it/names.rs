@@ -82,6 +82,25 @@ fn steps_are_named_and_each_otherwise() {
     assert!(matches!(refused("a,../b"), GenerateError::Name(_)));
 }
 
+/// Whatever the generated code calls something itself, no type of the user's takes its place.
+#[test]
+fn a_type_does_not_hide_what_its_own_code_uses() {
+    for command in [
+        "authenticator identity --type jwt",
+        "authenticator jwt_authenticator --type jwt",
+        "authenticator Sessions --type session",
+        "authenticator digest_config --type custom",
+        "coordinator scope",
+        "coordinator Decision",
+        "subscriber event",
+        "subscriber event_sink --metrics",
+    ] {
+        let run = parsed(&format!("{command} --dry-run")).run(Path::new("."));
+        let is_fine = command.contains("digest_config");
+        assert_eq!(matches!(run, Err(GenerateError::Name(_))), !is_fine, "{command}: {run:?}");
+    }
+}
+
 /// The rules of a workflow are the engine's.
 #[test]
 fn what_the_engine_would_refuse_is_not_written() {

@@ -3,6 +3,8 @@
 
 use std::{fs, path::Path, process::Command};
 
+use toml::{Table, Value};
+
 use crate::golden::{COMMANDS, parsed};
 
 const MANIFEST: &str = r#"
@@ -14,22 +16,47 @@ publish = false
 
 [workspace]
 
-[dependencies]
-serde = { version = "1", features = ["derive"] }
-serde_json = "1"
-tasker = { path = "ROOT/crates/tasker" }
-
-[dev-dependencies]
-pq-sys = { version = "0.7", default-features = false, features = ["bundled_without_openssl"] }
-tasker-testkit = { path = "ROOT/crates/tasker-testkit" }
-tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
-
 # As here, so that the dependencies need not be built once more.
 [profile.dev]
 debug = "line-tables-only"
 [profile.dev.package."*"]
 debug = false
 "#;
+
+/// The manifest with every dependency that the next steps name, ours by their paths.
+fn manifest(root: &Path, next_steps: &[String]) -> String {
+    let mut manifest: Table = toml::from_str(MANIFEST).unwrap();
+    for step in next_steps {
+        let Some((_, lines)) = step.split_once("In Cargo.toml, where they are not there yet:\n") else {
+            continue;
+        };
+        for (section, entries) in toml::from_str::<Table>(lines).unwrap() {
+            let section = manifest.entry(section).or_insert_with(|| Table::new().into());
+            for (name, entry) in entries.as_table().unwrap() {
+                add(section.as_table_mut().unwrap(), root, name, entry);
+            }
+        }
+    }
+    toml::to_string(&manifest).unwrap()
+}
+
+/// One dependency, with the features of all who name it.
+fn add(section: &mut Table, root: &Path, name: &str, entry: &Value) {
+    let ours = root.join("crates").join(name);
+    let mut entry = match entry {
+        Value::Table(table) => table.clone(),
+        version => Table::from_iter([("version".to_owned(), version.clone())]),
+    };
+    if ours.is_dir() {
+        assert_eq!(entry.remove("version"), Some(env!("CARGO_PKG_VERSION").into()), "{name}");
+        entry.insert("path".into(), ours.to_str().unwrap().into());
+    }
+    if let Some(Value::Array(before)) = section.get(name).and_then(|e| e.get("features")).cloned() {
+        let features = entry.entry("features").or_insert_with(|| Value::Array(vec![]));
+        features.as_array_mut().unwrap().extend(before);
+    }
+    section.insert(name.to_owned(), entry.into());
+}
 
 #[test]
 fn everything_generated_passes_its_own_tests_in_another_workspace() {
@@ -39,9 +66,10 @@ fn everything_generated_passes_its_own_tests_in_another_workspace() {
     let _not_there = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
     let mut modules = String::from("//! All that can be generated.\n\n#![deny(warnings, missing_docs)]\n\n");
-    let mut names = vec![];
+    let (mut names, mut next_steps) = (vec![], vec![]);
     for command in COMMANDS {
         let report = parsed(&format!("{command} --directory src")).run(&dir).unwrap();
+        next_steps.extend(report.next_steps);
         names.extend(
             report
                 .files
@@ -53,7 +81,7 @@ fn everything_generated_passes_its_own_tests_in_another_workspace() {
     names.sort();
     modules.extend(names.iter().map(|name| format!("pub mod {name};\n")));
     fs::write(dir.join("src/lib.rs"), modules).unwrap();
-    fs::write(dir.join("Cargo.toml"), MANIFEST.replace("ROOT", root.to_str().unwrap())).unwrap();
+    fs::write(dir.join("Cargo.toml"), manifest(root, &next_steps)).unwrap();
     // Not that of the folders above.
     fs::write(dir.join("rustfmt.toml"), "").unwrap();
     fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
