@@ -1,14 +1,15 @@
 //! The section `auth` of a configuration, and the [`Auth`] that it makes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Auth, AuthBuilder, ConfigError, Problem, Recorded, Registry, Resource};
 
-/// The section `auth`. Everything is off by default, and off means allowed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The section `auth`. Everything is off by default, and off means allowed. `Debug` has the names of the options
+/// and not their values, since secrets are among them.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthConfig {
     /// Whether requests must say who asks.
@@ -58,6 +59,24 @@ impl Default for AuthConfig {
             open: BTreeSet::new(),
             audit: AuditConfig::default(),
         }
+    }
+}
+
+impl fmt::Debug for AuthConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |options: &Value| -> Vec<String> {
+            options.as_object().map(|keys| keys.keys().cloned().collect()).unwrap_or_default()
+        };
+        f.debug_struct("AuthConfig")
+            .field("authentication_enabled", &self.authentication_enabled)
+            .field("authenticator", &self.authenticator)
+            .field("authenticator_options", &names(&self.authenticator_options))
+            .field("authorization_enabled", &self.authorization_enabled)
+            .field("authorization_coordinator", &self.authorization_coordinator)
+            .field("authorization_coordinator_options", &names(&self.authorization_coordinator_options))
+            .field("open", &self.open)
+            .field("audit", &self.audit)
+            .finish()
     }
 }
 

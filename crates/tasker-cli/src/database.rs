@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use diesel::{PgConnection, prelude::*};
+use tasker_config::Config;
 use tasker_engine::db::{Db, DbOptions, Statements, connect_with};
 use tasker_localpg::{Environment, Origin, Progress, Resolved, Wanted, resolve};
 use tasker_model::migrations::{self, MigrationError};
+use tasker_multidb::StatementNames;
 
 use crate::{
     exit::{Failure, Outcome},
@@ -15,7 +17,7 @@ use crate::{
 /// Where the database is; flags of every command that needs one.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The database to use instead of TASKER_DATABASE_URL, DATABASE_URL or the private cluster
+    /// The database to use instead of TASKER_DATABASE_URL, the configured one, DATABASE_URL or the private cluster
     #[arg(long, value_name = "URL", global = true, help_heading = "Global options")]
     pub(crate) database_url: Option<String>,
 
@@ -34,6 +36,34 @@ fn statements(text: &str) -> Result<Statements, String> {
 }
 
 impl DatabaseArgs {
+    /// These, and where neither a flag nor TASKER_DATABASE_URL names a database, the one that is configured.
+    pub(crate) fn or(&self, config: &Config) -> Outcome<Self> {
+        let configured = config.database();
+        let named =
+            self.database_url.is_some() || Environment::current().text("TASKER_DATABASE_URL").is_some();
+        if named || !configured.is_used() {
+            return Ok(self.clone());
+        }
+        let home = configured.home().map_err(Failure::input)?;
+        home.warning.iter().for_each(note);
+        let Some(database) = configured.databases.get(&home.name) else { return Ok(self.clone()) };
+        let source =
+            database.url.as_ref().ok_or_else(|| Failure::input("the configured database has no url"))?;
+        let url = source
+            .read()
+            .map_err(|reason| Failure::input(format!("the url of database {} {reason}", home.name)))?;
+        let url = url
+            .or("application_name", database.application_name.replace(' ', "%20"))
+            .or("connect_timeout", database.connect_timeout_seconds);
+        let of = match database.statements {
+            StatementNames::Named => Statements::Named,
+            StatementNames::Unnamed => Statements::Unnamed,
+        };
+        let said = self.statements.is_some() || Environment::current().text("TASKER_STATEMENTS").is_some();
+        let statements = if said { self.statements } else { Some(of) };
+        Ok(Self { database_url: Some(url.expose().to_owned()), statements })
+    }
+
     fn statements(&self) -> Outcome<Statements> {
         match (self.statements, Environment::current().text("TASKER_STATEMENTS")) {
             (Some(said), _) => Ok(said),
@@ -76,7 +106,12 @@ impl Database {
 
     /// One connection.
     pub(crate) fn connect(&self) -> Outcome<PgConnection> {
-        Ok(connect_with(&self.resolved.url, self.statements)?)
+        self.connector().connect()
+    }
+
+    /// What makes connections, on whatever thread.
+    pub(crate) fn connector(&self) -> Connector {
+        Connector { url: self.resolved.url.clone(), statements: self.statements }
     }
 
     /// A pool.
@@ -87,6 +122,19 @@ impl Database {
 
     fn is_private(&self) -> bool {
         self.resolved.origin == Origin::Private
+    }
+}
+
+/// Where a database is and how it is spoken to.
+pub(crate) struct Connector {
+    url: String,
+    statements: Statements,
+}
+
+impl Connector {
+    /// One connection.
+    pub(crate) fn connect(&self) -> Outcome<PgConnection> {
+        Ok(connect_with(&self.url, self.statements)?)
     }
 }
 

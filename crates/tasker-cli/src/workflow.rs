@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tasker_config::Config;
 use tasker_engine::{
     definition::{Template, WorkflowDefinition, variables},
     handler::HandlerRegistry,
@@ -15,7 +16,7 @@ use crate::{
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct WorkflowArgs {
-    /// The workflow, a YAML or JSON file; - is stdin
+    /// The workflow, a YAML or JSON file, here or in engine.task_config_directory; - is stdin
     workflow: PathBuf,
     /// The environment whose overrides apply
     #[arg(long, value_name = "NAME")]
@@ -24,8 +25,8 @@ pub(crate) struct WorkflowArgs {
 
 impl WorkflowArgs {
     /// The workflow in the file.
-    pub(crate) fn load(&self) -> Outcome<Workflow> {
-        load(&self.workflow, self.environment.as_deref())
+    pub(crate) fn load(&self, config: &Config) -> Outcome<Workflow> {
+        load(&self.workflow, self.environment.as_deref(), config)
     }
 
     pub(crate) fn is_stdin(&self) -> bool {
@@ -43,8 +44,10 @@ pub(crate) struct Workflow {
 
 /// The workflow in a file, for an environment. An environment that the file does not have is more likely a
 /// slip of the pen than the wish for the base.
-pub(crate) fn load(path: &Path, environment: Option<&str>) -> Outcome<Workflow> {
+pub(crate) fn load(path: &Path, environment: Option<&str>, config: &Config) -> Outcome<Workflow> {
+    let path = &found(path, config);
     let template = Template::parse(&read_text(path)?, &shown(path)).map_err(Failure::input)?;
+    let template = template.default_backoff(config.backoff().policy());
     let known = template.environments();
     if let Some(wanted) = environment.filter(|name| !known.contains(name)) {
         let has = if known.is_empty() { "none".into() } else { known.join(", ") };
@@ -52,6 +55,18 @@ pub(crate) fn load(path: &Path, environment: Option<&str>) -> Outcome<Workflow> 
     }
     let definition = template.definition(environment).map_err(Failure::input)?;
     Ok(Workflow { definition, setup: template.setup().map(str::to_owned) })
+}
+
+/// The file itself, else the file of that name, with or without its ending, among the configured templates.
+fn found(path: &Path, config: &Config) -> PathBuf {
+    if path.as_os_str() == "-" || path.exists() {
+        return path.to_owned();
+    }
+    let among = Path::new(&config.engine().task_config_directory).join(path);
+    let endings =
+        ["yaml", "yml", "json"].map(|ending| PathBuf::from(format!("{}.{ending}", among.display())));
+    let there = [among].into_iter().chain(endings).find(|candidate| candidate.is_file());
+    there.unwrap_or_else(|| path.to_owned())
 }
 
 /// The handlers that this program has; `command` only where it is allowed.

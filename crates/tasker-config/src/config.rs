@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::{
-    AuthConfig, Builder, EngineConfig, ExecutionConfig, Shown, Source,
+    AuthConfig, BackoffConfig, Builder, DatabaseConfig, EngineConfig, ExecutionConfig, HealthConfig, Shown,
+    Source, TelemetryConfig,
     build::{self, Values},
     sections::Sections,
     show,
@@ -42,6 +43,16 @@ impl Config {
         &self.sections.auth
     }
 
+    /// The section `backoff`.
+    pub fn backoff(&self) -> &BackoffConfig {
+        &self.sections.backoff
+    }
+
+    /// The section `database`.
+    pub fn database(&self) -> &DatabaseConfig {
+        &self.sections.database
+    }
+
     /// The section `engine`.
     pub fn engine(&self) -> &EngineConfig {
         &self.sections.engine
@@ -50,6 +61,16 @@ impl Config {
     /// The section `execution`.
     pub fn execution(&self) -> &ExecutionConfig {
         &self.sections.execution
+    }
+
+    /// The section `health`.
+    pub fn health(&self) -> &HealthConfig {
+        &self.sections.health
+    }
+
+    /// The section `telemetry`.
+    pub fn telemetry(&self) -> &TelemetryConfig {
+        &self.sections.telemetry
     }
 
     /// The environment whose overrides apply.

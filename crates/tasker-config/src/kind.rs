@@ -27,6 +27,8 @@ pub enum Kind {
     List(&'static Kind),
     /// A text that is never shown, from a variable or a file.
     Secret,
+    /// The URL of a database, shown without its password, which stands in a variable or a file.
+    Url,
     /// Keys and values that somebody else knows, such as the authenticator that is named.
     Options,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Kind {
             Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
             Self::List(items) => write!(f, "a list, each item {items}"),
             Self::Secret => f.write_str("a secret text"),
+            Self::Url => f.write_str("the URL of a database"),
             Self::Options => f.write_str("a section"),
         }
     }
@@ -55,10 +58,17 @@ pub(crate) struct Read {
 }
 
 impl Kind {
+    /// Whether it is never shown as it is.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Url)
+    }
+
     /// Reads a value, or says what it should be.
     pub(crate) fn read(self, node: &Node, secrets: &Secrets<'_>) -> Result<Read, String> {
-        if self == Self::Secret {
-            return secrets.read(node);
+        match self {
+            Self::Secret => return secrets.read(node),
+            Self::Url => return secrets.url(node),
+            _ => {}
         }
         let value = match (&node.item, self) {
             (Item::Raw(text), kind) => kind.coerce(text),
@@ -92,7 +102,7 @@ impl Kind {
             Self::Bool => boolean(text).map(Item::Bool),
             Self::Integer(..) => text.parse().ok().map(Item::Integer),
             Self::Number(..) => text.parse().ok().filter(|n: &f64| n.is_finite()).map(Item::Number),
-            Self::Text | Self::Choice(_) | Self::Secret => Some(Item::Text(text.to_owned())),
+            Self::Text | Self::Choice(_) | Self::Secret | Self::Url => Some(Item::Text(text.to_owned())),
             Self::List(each) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 return items.map(|item| each.coerce(item)).collect();

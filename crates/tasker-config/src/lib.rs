@@ -25,10 +25,14 @@ pub use reference::{options, reference};
 pub use schema::OptionSpec;
 #[cfg(feature = "engine")]
 pub use sections::IdentityFunctions;
-pub use sections::{EngineConfig, ExecutionConfig, IdentityStrategy};
+pub use sections::{
+    BackoffConfig, EngineConfig, ExecutionConfig, HealthConfig, IdentityStrategy, LogFormat, LogLevel,
+    TelemetryConfig,
+};
 pub use show::Shown;
 
 pub use tasker_auth::{AuthConfig, Problem};
+pub use tasker_multidb::DatabaseConfig;
 
 /// The page of the options, whose code is compiled.
 #[cfg(doctest)]

@@ -63,6 +63,12 @@ pub(crate) fn at(path: &[String]) -> At {
     file_of(path).map_or(At::Nothing, At::FileOf)
 }
 
+/// Whether the last part of the path is a name that the configuration chose.
+pub(crate) fn is_named(path: &[String]) -> bool {
+    let last = path.len().wrapping_sub(1);
+    sections::options().any(|o| o.begins(path) && o.parts().nth(last) == Some("*"))
+}
+
 fn option(path: &[String]) -> Option<&'static OptionSpec> {
     sections::options().find(|o| o.is(path))
 }
@@ -72,7 +78,7 @@ fn file_of(path: &[String]) -> Option<&'static OptionSpec> {
     let (last, before) = path.split_last()?;
     let mut path = before.to_vec();
     path.push(last.strip_suffix("_file")?.to_owned());
-    option(&path).filter(|o| o.kind == Kind::Secret)
+    option(&path).filter(|o| o.kind.is_secret())
 }
 
 /// Why nothing reads a key, and what to write instead.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use serde_json::Value;
+use tasker_multidb::{BadUrl, DatabaseUrl};
 
 use crate::{
     Source,
@@ -44,6 +45,20 @@ impl Secrets<'_> {
                 None => Err(format!("must be a secret text, not {}; {FROM}", item.found())),
             },
         }
+    }
+
+    /// The URL of a database. One without a password may stand in a configuration file.
+    pub(crate) fn url(&self, node: &Node) -> Result<Read, String> {
+        let (Item::Text(text), Source::File { .. }) = (&node.item, &node.source) else {
+            return self.read(node);
+        };
+        let url: DatabaseUrl = text.parse().map_err(|e: BadUrl| e.to_string())?;
+        if has_password(&url) {
+            return Err(format!(
+                "has a password, which has no place in this file; {FROM} in place of the URL"
+            ));
+        }
+        Ok(hidden(text))
     }
 
     /// The secret in a file.
@@ -105,6 +120,14 @@ impl Secrets<'_> {
             },
         }
     }
+}
+
+fn has_password(url: &DatabaseUrl) -> bool {
+    let text = url.expose();
+    let authority =
+        text.split_once("://").map_or(text, |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
+    let in_user = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    in_user || url.has("password") || url.has("sslpassword")
 }
 
 /// Whether a table says where a secret is.

@@ -5,7 +5,15 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{OptionSpec, Source, build::Values, config::Entry, sections};
+use tasker_multidb::DatabaseUrl;
+
+use crate::{
+    Kind, OptionSpec, Source,
+    build::Values,
+    config::Entry,
+    schema::{self, At},
+    sections,
+};
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "[redacted]";
@@ -41,7 +49,7 @@ pub(crate) fn all(values: &Values) -> Vec<Shown> {
     });
     let set = values.iter().map(|(path, entry)| Shown {
         key: path.join("."),
-        value: seen(entry),
+        value: seen(path, entry),
         source: entry.source.clone(),
     });
     let mut all: Vec<Shown> = unset.chain(set).collect();
@@ -54,6 +62,13 @@ fn is_set(option: &OptionSpec, values: &Values) -> bool {
     values.keys().any(|at| at.starts_with(&path))
 }
 
-fn seen(entry: &Entry) -> Value {
-    if entry.is_secret { HIDDEN.into() } else { entry.value.clone() }
+fn seen(path: &[String], entry: &Entry) -> Value {
+    let url = || entry.value.as_str()?.parse::<DatabaseUrl>().ok();
+    match schema::at(path) {
+        At::Option(option) if option.kind == Kind::Url => {
+            url().map_or_else(|| HIDDEN.into(), |url| url.to_string().into())
+        }
+        _ if entry.is_secret => HIDDEN.into(),
+        _ => entry.value.clone(),
+    }
 }

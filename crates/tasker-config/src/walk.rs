@@ -55,6 +55,10 @@ impl<'a> Walk<'a> {
             },
             At::FileOf(option) => self.file(path, option, node),
             At::Section => match &node.item {
+                // A name with nothing in it is there all the same, and its section's type says what it lacks.
+                Item::Table(keys) if keys.is_empty() && schema::is_named(path) => {
+                    self.set(path, node, Value::Object(serde_json::Map::new()), false);
+                }
                 Item::Table(keys) => self.each(keys, path, Self::node),
                 item => self.wrong(path, node, format!("must be a section, not {}", item.found())),
             },

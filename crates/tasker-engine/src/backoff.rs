@@ -39,7 +39,9 @@ pub fn wait(policy: &BackoffPolicy, failures: u32, retry_after: Option<Duration>
 
 fn by_policy(policy: &BackoffPolicy, failures: u32, random: f64) -> u64 {
     let (wait, cap, jitter) = match policy {
-        BackoffPolicy::Table { waits_ms, cap_ms, jitter } => (table(waits_ms, failures), *cap_ms, *jitter),
+        BackoffPolicy::Table { waits_ms, factor, cap_ms, jitter } => {
+            (table(waits_ms, *factor, failures), *cap_ms, *jitter)
+        }
         BackoffPolicy::Exponential { base_ms, factor, cap_ms, jitter } => {
             (exponential(*base_ms, *factor, failures), *cap_ms, *jitter)
         }
@@ -48,16 +50,17 @@ fn by_policy(policy: &BackoffPolicy, failures: u32, random: f64) -> u64 {
     jittered(wait.min(cap), jitter, random).min(cap)
 }
 
-/// The table's entry, or its last entry doubled for every failure past the end. An empty table, which
+/// The table's entry, or its last entry times the factor for every failure past the end. An empty table, which
 /// no valid definition has, waits nothing.
-fn table(waits_ms: &[u64], failures: u32) -> u64 {
-    let index = failures as usize - 1;
-    if let Some(wait) = waits_ms.get(index) {
-        return *wait;
+fn table(waits_ms: &[u64], factor: f64, failures: u32) -> u64 {
+    let past = (failures as usize).saturating_sub(waits_ms.len());
+    match (waits_ms.get(failures as usize - 1), waits_ms.last()) {
+        (Some(wait), _) => *wait,
+        (None, Some(last)) => {
+            exponential(*last, factor, u32::try_from(past).unwrap_or(u32::MAX).saturating_add(1))
+        }
+        (None, None) => 0,
     }
-    let doublings = index - waits_ms.len().saturating_sub(1);
-    let factor = u32::try_from(doublings).ok().and_then(|n| 1_u64.checked_shl(n)).unwrap_or(u64::MAX);
-    waits_ms.last().copied().unwrap_or(0).saturating_mul(factor)
 }
 
 /// A conversion from a float saturates, so that infinity becomes the longest wait, which the cap then
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
 
     fn table_policy(waits_ms: &[u64], cap_ms: u64, jitter: f64) -> BackoffPolicy {
-        BackoffPolicy::Table { waits_ms: waits_ms.to_vec(), cap_ms, jitter }
+        BackoffPolicy::Table { waits_ms: waits_ms.to_vec(), factor: 2.0, cap_ms, jitter }
     }
 
     fn seconds(policy: &BackoffPolicy, failures: u32) -> f64 {
@@ -106,6 +109,15 @@ mod tests {
         let waits: Vec<f64> = (1..=6).map(|n| seconds(&policy, n)).collect();
         assert_eq!(waits, [5., 10., 20., 40., 60., 60.]);
         assert_eq!(seconds(&policy, 100), 60.);
+    }
+
+    #[test]
+    fn past_the_table_each_wait_is_the_last_times_the_factor() {
+        let policy =
+            BackoffPolicy::Table { waits_ms: vec![5_000, 10_000], factor: 1.5, cap_ms: 60_000, jitter: 0.0 };
+        let waits: Vec<f64> = (1..=7).map(|n| seconds(&policy, n)).collect();
+        assert_eq!(waits, [5., 10., 15., 22.5, 33.75, 50.625, 60.]);
+        assert_eq!(seconds(&policy, u32::MAX), 60.);
     }
 
     #[test]
@@ -144,8 +156,14 @@ mod tests {
 
     fn any_policy() -> impl Strategy<Value = BackoffPolicy> {
         prop_oneof![
-            (prop::collection::vec(any::<u64>(), 0..4), any::<u64>(), any::<f64>())
-                .prop_map(|(waits_ms, cap_ms, jitter)| BackoffPolicy::Table { waits_ms, cap_ms, jitter }),
+            (prop::collection::vec(any::<u64>(), 0..4), any::<f64>(), any::<u64>(), any::<f64>()).prop_map(
+                |(waits_ms, factor, cap_ms, jitter)| BackoffPolicy::Table {
+                    waits_ms,
+                    factor,
+                    cap_ms,
+                    jitter
+                }
+            ),
             (any::<u64>(), any::<f64>(), any::<u64>(), any::<f64>()).prop_map(
                 |(base_ms, factor, cap_ms, jitter)| BackoffPolicy::Exponential {
                     base_ms,

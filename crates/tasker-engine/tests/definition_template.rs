@@ -145,12 +145,34 @@ fn backoff_has_friendly_spellings() {
     assert_eq!(backoff("5s"), fixed);
     assert_eq!(backoff("5"), fixed);
     assert_eq!(backoff("{ kind: fixed, wait: 5s }"), fixed);
-    let table = |cap_ms| BackoffPolicy::Table { waits_ms: vec![1_000, 600_000], cap_ms, jitter: 0.1 };
+    let table =
+        |cap_ms| BackoffPolicy::Table { waits_ms: vec![1_000, 600_000], factor: 2.0, cap_ms, jitter: 0.1 };
     assert_eq!(backoff("[1s, 10m]"), table(600_000));
     assert_eq!(backoff("{ waits: [1, 600], cap: 1h }"), table(3_600_000));
+    let slower = BackoffPolicy::Table { waits_ms: vec![1_000], factor: 1.5, cap_ms: 300_000, jitter: 0.1 };
+    assert_eq!(backoff("{ waits: [1], factor: 1.5 }"), slower);
     let exponential =
         BackoffPolicy::Exponential { base_ms: 1_000, factor: 2.0, cap_ms: 300_000, jitter: 0.1 };
     assert_eq!(backoff("{ base: 1s }"), exponential);
+}
+
+#[test]
+fn the_backoff_of_steps_that_say_none_can_be_chosen() {
+    let text =
+        "name: w\nstep_templates: [{name: a, handler_class: h}, {name: b, handler_class: h, backoff: 5s}]";
+    let chosen = BackoffPolicy::Fixed { wait_ms: 7, jitter: 0.0 };
+    let definition =
+        Template::parse(text, "").unwrap().default_backoff(chosen.clone()).definition(None).unwrap();
+    let backoff = |name: &str| definition.step(name).unwrap().backoff.clone();
+    assert_eq!(backoff("a"), chosen);
+    assert_eq!(backoff("b"), BackoffPolicy::Fixed { wait_ms: 5_000, jitter: 0.1 });
+}
+
+#[test]
+fn a_factor_of_two_is_not_written_so_that_hashes_stay() {
+    let stored = serde_json::to_value(BackoffPolicy::default()).unwrap();
+    assert_eq!(stored.get("factor"), None);
+    assert_eq!(serde_json::from_value::<BackoffPolicy>(stored).unwrap(), BackoffPolicy::default());
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn names_are_printable_and_bounded() {
 fn numbers_are_bounded() {
     let table = |waits_ms: &[u64], cap_ms, jitter| BackoffPolicy::Table {
         waits_ms: waits_ms.to_vec(),
+        factor: 2.0,
         cap_ms,
         jitter,
     };

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "config")]
+pub use tasker_config as config;
 pub use tasker_engine as engine;
 pub use tasker_model as model;
 pub use tasker_readiness as readiness;

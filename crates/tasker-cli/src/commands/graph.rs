@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use diesel::PgConnection;
 use serde_json::json;
+use tasker_config::Config;
 use tasker_engine::definition::{Graph, States, WorkflowDefinition, ascii, dot, mermaid};
 use tasker_model::{StepWithName, TaskId};
 
@@ -19,7 +20,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The workflow, a YAML or JSON file; - is stdin
+    /// The workflow, a YAML or JSON file, here or in engine.task_config_directory; - is stdin
     #[arg(required_unless_present = "task")]
     workflow: Option<PathBuf>,
     /// The environment whose overrides apply
@@ -40,9 +41,9 @@ enum Format {
     Dot,
 }
 
-pub(crate) fn run(args: &Args, database: &DatabaseArgs, out: &Output) -> Outcome {
+pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &Output) -> Outcome {
     let from_file = match &args.workflow {
-        Some(path) => Some(workflow::load(path, args.environment.as_deref())?.definition),
+        Some(path) => Some(workflow::load(path, args.environment.as_deref(), config)?.definition),
         None => None,
     };
     let of_task = args.task.map(|task| with_states(task, database)).transpose()?;

@@ -16,31 +16,37 @@ pub(crate) mod submit;
 pub(crate) mod task;
 pub(crate) mod worker;
 
+use tasker_config::Config;
+
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Common},
+    database::DatabaseArgs,
     exit::Outcome,
     output::Output,
 };
 
-/// Runs the command that was asked for.
+/// Runs the command that was asked for. Those that work with a database read the configuration first.
 pub(crate) fn run(cli: &Cli, out: &Output) -> Outcome {
-    let database = &cli.common.database;
-    let config = || cli.common.config.load();
+    let Common { config, database, .. } = &cli.common;
+    let with = |run: &dyn Fn(&Config, &DatabaseArgs) -> Outcome| {
+        let config = config.load()?;
+        run(&config, &database.or(&config)?)
+    };
     match &cli.command {
-        Command::Migrate(args) => migrate::run(args, database, out),
-        Command::Run(args) => run::run(args, &config()?, database, out),
-        Command::Submit(args) => submit::run(args, &config()?, database, out),
-        Command::Worker(args) => worker::run(args, &config()?, database, out),
-        Command::Task(action) => task::run(action, database, out),
-        Command::Queue(action) => queue::run(action, database, out),
-        Command::Step(action) => step::run(action, database, out),
-        Command::Explain(args) => explain::run(args, database, out),
-        Command::Prune(args) => prune::run(args, database, out),
+        Command::Migrate(args) => with(&|_, database| migrate::run(args, database, out)),
+        Command::Run(args) => with(&|config, database| run::run(args, config, database, out)),
+        Command::Submit(args) => with(&|config, database| submit::run(args, config, database, out)),
+        Command::Worker(args) => with(&|config, database| worker::run(args, config, database, out)),
+        Command::Task(action) => with(&|_, database| task::run(action, database, out)),
+        Command::Queue(action) => with(&|_, database| queue::run(action, database, out)),
+        Command::Step(action) => with(&|_, database| step::run(action, database, out)),
+        Command::Explain(args) => with(&|_, database| explain::run(args, database, out)),
+        Command::Prune(args) => with(&|_, database| prune::run(args, database, out)),
+        Command::Graph(args) => with(&|config, database| graph::run(args, config, database, out)),
         Command::Check(args) => check::run(args, out),
-        Command::Generate(what) => generate::run(what, out),
-        Command::Graph(args) => graph::run(args, database, out),
+        Command::Config(action) => config::run(action, config, database, out),
+        Command::Generate(what) => generate::run(what, &config.load()?, out),
         Command::Pg(action) => pg::run(action, out),
-        Command::Config(action) => config::run(action, &cli.common.config, out),
         Command::Completions(args) => completions::run(args, out),
     }
 }

@@ -126,7 +126,7 @@ impl TaskArgs {
 }
 
 pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &Output) -> Outcome {
-    let workflow = args.tasks.workflow.load()?;
+    let workflow = args.tasks.workflow.load(config)?;
     if args.other_handlers {
         workflow::check_configuration(&workflow.definition)?;
     } else {

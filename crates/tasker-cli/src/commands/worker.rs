@@ -45,9 +45,10 @@ pub(crate) struct Args {
     /// Stop when nothing is left to do
     #[arg(long)]
     until_idle: bool,
-    /// How the log is written to stderr; RUST_LOG says how much
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
+    /// How the log is written to stderr; RUST_LOG or telemetry.log_level says how much
+    /// [default: telemetry.log_format, or text]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
     /// Bring the schema of a named database up to date first; a private one is always
     #[arg(long)]
     migrate: bool,
@@ -67,7 +68,7 @@ fn short(name: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &Output) -> Outcome {
-    logging::start(args.log_format, "info")?;
+    logging::start(config, args.log_format, "info")?;
     let database = Database::ready(database, args.migrate)?;
     let report = runtime()?.block_on(work(args, config, &database))?;
     let document = json!({

@@ -21,8 +21,8 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     ),
     option(
         "auth.audit.record",
-        Kind::Text,
-        "Which decisions are recorded: refusals, changes (with refusals) or all.",
+        Kind::Choice(&["refusals", "changes", "all"]),
+        "Which decisions are recorded: refusals alone, with them what changes something, or all.",
     ),
     option(
         "auth.audit.refusals_per_minute",

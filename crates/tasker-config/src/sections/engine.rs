@@ -24,6 +24,10 @@ section! {
         /// When two submissions are one task: never, where workflow, context and the rest are equal, or where a
         /// registered function says so.
         identity_strategy: IdentityStrategy = IdentityStrategy::Default, Kind::Choice(&["default", "hash", "custom"]), "`tasker submit`, `tasker run`, `EngineConfig::identity`";
+        /// Where a template is looked for that a command names and that is not where the command is started.
+        task_config_directory: String = "config/tasker/tasks".into(), Kind::Text, "`tasker submit`, `tasker run`, `tasker graph`";
+        /// Where generated workflows are written; the generator's own choice if not set.
+        task_handler_directory: Option<String> = None, Kind::Text, "`tasker generate handler`";
         /// The name under which the program has registered the function of the strategy `custom`.
         identity_function: Option<String> = None, Kind::Text, "`EngineConfig::identity`";
     }

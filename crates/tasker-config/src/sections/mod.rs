@@ -1,18 +1,25 @@
 //! The sections, and what is true of all of them.
 
 mod auth;
+mod backoff;
+mod database;
 mod engine;
 mod execution;
+mod health;
+mod telemetry;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AuthConfig, OptionSpec, Problem, build::put};
+use crate::{AuthConfig, DatabaseConfig, OptionSpec, Problem, build::put};
 
+pub use backoff::BackoffConfig;
 #[cfg(feature = "engine")]
 pub use engine::IdentityFunctions;
 pub use engine::{EngineConfig, IdentityStrategy};
 pub use execution::ExecutionConfig;
+pub use health::HealthConfig;
+pub use telemetry::{LogFormat, LogLevel, TelemetryConfig};
 
 /// Makes the struct of a section, its defaults, and a line of the reference for each of its options.
 macro_rules! section {
@@ -59,13 +66,26 @@ pub(crate) use section;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sections {
     pub(crate) auth: AuthConfig,
+    pub(crate) backoff: BackoffConfig,
+    pub(crate) database: DatabaseConfig,
     pub(crate) engine: EngineConfig,
     pub(crate) execution: ExecutionConfig,
+    pub(crate) health: HealthConfig,
+    pub(crate) telemetry: TelemetryConfig,
 }
 
 /// Every option, by section.
 pub(crate) fn options() -> impl Iterator<Item = &'static OptionSpec> {
-    [auth::OPTIONS, EngineConfig::OPTIONS, ExecutionConfig::OPTIONS].into_iter().flatten()
+    let sections = [
+        auth::OPTIONS,
+        BackoffConfig::OPTIONS,
+        database::OPTIONS,
+        EngineConfig::OPTIONS,
+        ExecutionConfig::OPTIONS,
+        HealthConfig::OPTIONS,
+        TelemetryConfig::OPTIONS,
+    ];
+    sections.into_iter().flatten()
 }
 
 impl Sections {
@@ -84,7 +104,12 @@ impl Sections {
         let within = |section: &'static str, problems: Vec<Problem>| {
             problems.into_iter().map(move |problem| problem.within(section))
         };
-        within("auth", self.auth.problems()).chain(within("engine", self.engine.problems())).collect()
+        let database = self.database.problems().into_iter().map(|p| Problem::new(p.key, p.reason)).collect();
+        within("auth", self.auth.problems())
+            .chain(within("backoff", self.backoff.problems()))
+            .chain(within("database", database))
+            .chain(within("engine", self.engine.problems()))
+            .collect()
     }
 }
 

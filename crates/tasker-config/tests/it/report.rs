@@ -29,12 +29,13 @@ lease = 4
     assert_eq!(
         mistakes(file, &variables),
         [
-            "t:2: strength is not an option; there are auth, engine, execution",
+            "t:2: strength is not an option; there are auth, backoff, database, engine, execution, health, \
+             telemetry",
             "t:4: execution.lease_seconds must be a number from 0.1 to 86400, not 0",
             "t:5: execution.max_concurrent_steps is not an option; there are max_concurrent_steps_limit, \
              lease_seconds, drain_seconds, notifications",
             "t:7: engine.identity_strategy must be one of default, hash, custom; did you mean `hash`?",
-            "t:12: auth.audit.record cannot be used: unknown variant `some`, expected one of `refusals`, `changes`, `all`",
+            "t:12: auth.audit.record must be one of refusals, changes, all",
             "t:14 (environment production): execution.lease is not an option; there are max_concurrent_steps_limit, \
              lease_seconds, drain_seconds, notifications",
             "TASKER_EXECUTION_LEASE_SECONDS: is read by nothing; write TASKER_EXECUTION__LEASE_SECONDS",

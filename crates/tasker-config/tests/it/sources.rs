@@ -43,5 +43,6 @@ fn every_option_is_shown_with_its_source() {
     assert!(shown.contains(&"execution.lease_seconds = 10.0  # t:3".to_owned()), "{shown:#?}");
     assert!(shown.contains(&"engine.identity_strategy = \"default\"  # default".to_owned()), "{shown:#?}");
     assert!(shown.contains(&"# engine.identity_function is not set".to_owned()), "{shown:#?}");
-    assert_eq!(shown.len(), tasker_config::options().len());
+    let fixed = tasker_config::options().into_iter().filter(|o| !o.key.contains('*'));
+    assert_eq!(shown.len(), fixed.count());
 }

@@ -59,6 +59,7 @@ pub struct Workflow<I> {
     parts: WorkflowParts,
     handlers: Vec<Handler>,
     problems: Vec<DefinitionError>,
+    default_backoff: BackoffPolicy,
     /// Takes the options that are set through the handle of another workflow.
     nowhere: StepDefinition,
     input: PhantomData<fn() -> I>,
@@ -75,6 +76,7 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Workflow<I> {
             parts: WorkflowParts::new(name),
             handlers: Vec::new(),
             problems: Vec::new(),
+            default_backoff: BackoffPolicy::default(),
             nowhere: StepDefinition::new("", ""),
             input: PhantomData,
         }
@@ -104,6 +106,13 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Workflow<I> {
     /// Sets what a dead step does to the rest; [`FailurePolicy::Drain`] if not said.
     pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
         self.parts.failure_policy = policy;
+        self
+    }
+
+    /// Sets the backoff of the steps that are added from here on, unless they say another;
+    /// [`BackoffPolicy::default`] if not said.
+    pub fn default_backoff(mut self, policy: BackoffPolicy) -> Self {
+        self.default_backoff = policy;
         self
     }
 
@@ -194,6 +203,7 @@ impl<I: DeserializeOwned + Send + Sync + 'static> Workflow<I> {
     /// The place of the new step, and the names of its dependencies as its handler will read them.
     fn add(&mut self, name: String, handles: Vec<RawHandle>) -> (RawHandle, Arc<[String]>) {
         let mut step = StepDefinition::new(name, "");
+        step.backoff = self.default_backoff.clone();
         let mut parents = Vec::with_capacity(handles.len());
         for handle in handles {
             match self.parts.steps.get(handle.index).filter(|_| handle.workflow == self.id) {

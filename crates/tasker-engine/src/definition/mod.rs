@@ -161,10 +161,14 @@ pub struct StepDefinition {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum BackoffPolicy {
-    /// Waits of the table in milliseconds; after its end each wait doubles, up to the cap.
+    /// Waits of the table in milliseconds; after its end each wait is the one before times the factor, up to the
+    /// cap.
     Table {
         /// First wait first; not empty.
         waits_ms: Vec<u64>,
+        /// At least 1; 2 if not said.
+        #[serde(default = "doubling", skip_serializing_if = "is_doubling")]
+        factor: f64,
         /// No wait is longer.
         cap_ms: u64,
         /// Share of a wait, 0 to 1, by which it is moved at random either way.
@@ -190,11 +194,20 @@ pub enum BackoffPolicy {
     },
 }
 
+fn doubling() -> f64 {
+    2.0
+}
+
+fn is_doubling(factor: &f64) -> bool {
+    *factor == doubling()
+}
+
 impl Default for BackoffPolicy {
     /// 1, 2, 4, 8, 16, 32 s, then doubling, at most 300 s, with 10 % of jitter.
     fn default() -> Self {
         Self::Table {
             waits_ms: [1, 2, 4, 8, 16, 32].map(|s| s * 1_000).to_vec(),
+            factor: doubling(),
             cap_ms: 300_000,
             jitter: 0.1,
         }

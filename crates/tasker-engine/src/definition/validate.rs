@@ -100,10 +100,11 @@ fn check_step(step: &StepDefinition, problems: &mut Vec<DefinitionError>) {
 
 fn check_backoff(policy: &BackoffPolicy, bounds: &mut Bounds<'_>) {
     match policy {
-        BackoffPolicy::Table { waits_ms, cap_ms, jitter } => {
+        BackoffPolicy::Table { waits_ms, factor, cap_ms, jitter } => {
             let limit = MAX_RETRY_LIMIT as usize;
             bounds.within("the number of waits in backoff.waits", waits_ms.len(), 1, limit, "");
             let longest = waits_ms.iter().copied().max().unwrap_or(0).min(MAX_WAIT_MS);
+            bounds.within("backoff.factor", *factor, 1.0, 1_000.0, "");
             bounds.within("backoff.cap", *cap_ms, longest, MAX_WAIT_MS, " ms");
             bounds.share("backoff.jitter", *jitter);
         }

@@ -124,7 +124,8 @@ pub(crate) fn workflow(service: Service) -> Result<TypedWorkflow<CartRef>, Defin
             service.post(&ctx.idempotency_key(), "/events", &event).await
         }
     });
-    let quick = BackoffPolicy::Table { waits_ms: vec![200, 500, 1_000], cap_ms: 5_000, jitter: 0.1 };
+    let quick =
+        BackoffPolicy::Table { waits_ms: vec![200, 500, 1_000], factor: 2.0, cap_ms: 5_000, jitter: 0.1 };
     w.configure(cart).retry_limit(5).backoff(quick.clone());
     w.configure(products).retry_limit(5).backoff(quick.clone());
     w.configure(published).retry_limit(5).backoff(quick);

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     database::{Database, DatabaseArgs},
     exit::{Exit, Outcome},
-    logging::{self, LogFormat},
+    logging,
     output::{Output, note},
     queries, signals,
     workflow::{self, check_runnable},
@@ -47,8 +47,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &Output) -> Outcome {
-    logging::start(LogFormat::Text, "error,tasker_engine=warn")?;
-    let workflow = args.tasks.workflow.load()?;
+    logging::start(config, None, "error,tasker_engine=warn")?;
+    let workflow = args.tasks.workflow.load(config)?;
     let definition = &workflow.definition;
     let registry = workflow::registry(args.allow_command);
     check_runnable(definition, &registry)?;

@@ -11,8 +11,8 @@ const JITTER: f64 = 0.1;
 const CAP_MS: u64 = 300_000;
 const FACTOR: f64 = 2.0;
 
-/// `5s`, `[1s, 5s, 30s]`, or a map: `wait` for fixed, `waits` and `cap` for a table, `base`, `factor` and
-/// `cap` for exponential; `jitter` for each, and `kind` where somebody wants to say it.
+/// `5s`, `[1s, 5s, 30s]`, or a map: `wait` for fixed, `waits`, `factor` and `cap` for a table, `base`, `factor`
+/// and `cap` for exponential; `jitter` for each, and `kind` where somebody wants to say it.
 pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<BackoffPolicy> {
     match &node.kind {
         Kind::Map(_) => map(reader, node),
@@ -33,7 +33,7 @@ fn map(reader: &mut Reader, node: &Node) -> Option<BackoffPolicy> {
     match said.as_deref().or(implied) {
         Some("fixed") => fixed(reader, node),
         Some("table") => {
-            reader.map(node, &["kind", "waits", "cap", "jitter"]);
+            reader.map(node, &["kind", "waits", "factor", "cap", "jitter"]);
             let waits = required(reader, node, "waits")?;
             table(reader, waits, Some(node))
         }
@@ -68,6 +68,7 @@ fn table(reader: &mut Reader, waits: &Node, options: Option<&Node>) -> Option<Ba
     let cap_ms = cap(reader, options, longest)?;
     Some(BackoffPolicy::Table {
         waits_ms,
+        factor: options.map_or(Some(FACTOR), |o| factor(reader, o))?,
         cap_ms,
         jitter: options.map_or(Some(JITTER), |o| jitter(reader, o))?,
     })
@@ -77,7 +78,7 @@ fn exponential(reader: &mut Reader, node: &Node) -> Option<BackoffPolicy> {
     reader.map(node, &["kind", "base", "factor", "cap", "jitter"]);
     let base = required(reader, node, "base")?;
     let base_ms = reader.duration(base)?;
-    let factor = node.get("factor").map_or(Some(FACTOR), |n| reader.number(n, 1.0, 1_000.0))?;
+    let factor = factor(reader, node)?;
     let cap_ms = cap(reader, Some(node), base_ms)?;
     Some(BackoffPolicy::Exponential { base_ms, factor, cap_ms, jitter: jitter(reader, node)? })
 }
@@ -85,6 +86,10 @@ fn exponential(reader: &mut Reader, node: &Node) -> Option<BackoffPolicy> {
 /// Five minutes, or the longest wait of the table if that is longer.
 fn cap(reader: &mut Reader, options: Option<&Node>, longest: u64) -> Option<u64> {
     options.and_then(|o| o.get("cap")).map_or(Some(CAP_MS.max(longest)), |node| reader.duration(node))
+}
+
+fn factor(reader: &mut Reader, node: &Node) -> Option<f64> {
+    node.get("factor").map_or(Some(FACTOR), |n| reader.number(n, 1.0, 1_000.0))
 }
 
 fn jitter(reader: &mut Reader, node: &Node) -> Option<f64> {

@@ -49,8 +49,8 @@ use node::Node;
 use read::Reader;
 
 use super::{
-    DefinitionErrors, FailurePolicy, StepDefinition, Version, WorkflowDefinition, WorkflowParts,
-    suggest::nearest,
+    BackoffPolicy, DefinitionErrors, FailurePolicy, StepDefinition, Version, WorkflowDefinition,
+    WorkflowParts, suggest::nearest,
 };
 
 /// Every key of the document.
@@ -78,6 +78,7 @@ const KEYS: [&str; 15] = [
 pub struct Template {
     source_name: String,
     root: Node,
+    default_backoff: BackoffPolicy,
 }
 
 impl Template {
@@ -91,13 +92,21 @@ impl Template {
             let problem = TemplateProblem { line: error.line, path: String::new(), message: error.message };
             TemplateError::new(source_name, vec![problem])
         })?;
-        let template = Self { source_name: source_name.to_owned(), root };
+        let template =
+            Self { source_name: source_name.to_owned(), root, default_backoff: BackoffPolicy::default() };
         let mut reader = Reader::default();
         template.read(&mut reader, None);
         for environment in template.environments() {
             template.read(&mut reader, Some(environment));
         }
         template.done(reader).map(|()| template)
+    }
+
+    /// The backoff of steps that say none, in place of [`BackoffPolicy::default`].
+    #[must_use]
+    pub fn default_backoff(mut self, policy: BackoffPolicy) -> Self {
+        self.default_backoff = policy;
+        self
     }
 
     /// The environments that it says something about, in its order.
@@ -164,7 +173,7 @@ impl Template {
         let mut parts = WorkflowParts::new(name.unwrap_or_default());
         read_head(reader, root, &mut parts);
         let templates = merged_templates(reader, root, environment);
-        let steps = read_steps(reader, root, &templates);
+        let steps = read_steps(reader, root, &templates, &self.default_backoff);
         let places = steps.iter().map(|(step, at)| (step.name.clone(), at.clone())).collect();
         parts.steps = steps.into_iter().map(|(step, _)| step).collect();
         Some((parts, places))
@@ -221,13 +230,21 @@ fn read_policy(reader: &mut Reader, node: &Node) -> Option<FailurePolicy> {
     }
 }
 
-fn read_steps(reader: &mut Reader, root: &Node, templates: &[Node]) -> Vec<(StepDefinition, Node)> {
+fn read_steps(
+    reader: &mut Reader,
+    root: &Node,
+    templates: &[Node],
+    default_backoff: &BackoffPolicy,
+) -> Vec<(StepDefinition, Node)> {
     let named_steps: Option<HashSet<String>> = root.get("named_steps").map(|node| {
         reader.strings(node, "step names", "validate_order").into_iter().map(|(name, _)| name).collect()
     });
     let system = root.get("default_dependent_system").and_then(|n| reader.string(n, "payments"));
-    let context =
-        steps::Context { default_dependent_system: system.as_deref(), named_steps: named_steps.as_ref() };
+    let context = steps::Context {
+        default_dependent_system: system.as_deref(),
+        default_backoff,
+        named_steps: named_steps.as_ref(),
+    };
     templates.iter().filter_map(|node| Some((steps::read(reader, node, &context)?, node.clone()))).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{backoff, node::Node, read::Reader};
-use crate::definition::StepDefinition;
+use crate::definition::{BackoffPolicy, StepDefinition};
 
 /// Every key of a step template.
 const KEYS: [&str; 14] = [
@@ -26,6 +26,8 @@ const KEYS: [&str; 14] = [
 /// The steps, each with the place of its name, and what is said about all of them.
 pub(super) struct Context<'a> {
     pub(super) default_dependent_system: Option<&'a str>,
+    /// The backoff of steps that say none.
+    pub(super) default_backoff: &'a BackoffPolicy,
     /// If present, the only names that steps and dependencies may have.
     pub(super) named_steps: Option<&'a HashSet<String>>,
 }
@@ -43,6 +45,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, context: &Context<'_>) -> O
     let mut step = StepDefinition::new(name?, handler?);
     step.depends_on = dependencies(reader, node, context);
     texts(reader, node, context, &mut step);
+    step.backoff = context.default_backoff.clone();
     execution(reader, node, &mut step);
     Some(step)
 }
