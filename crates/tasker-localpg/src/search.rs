@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::binaries::{Refused, ServerBinaries, holds_programs};
 use crate::environment::Environment;
@@ -99,8 +100,19 @@ impl Search {
 
     fn pg_config_bindir(&self) -> Option<PathBuf> {
         let program = program_in(&self.path, "pg_config")?;
-        let output =
-            Command::new(program).arg("--bindir").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        let mut command = Command::new(program);
+        command.arg("--bindir").stdin(Stdio::null()).stderr(Stdio::null());
+        // A program that is being replaced is busy for a moment.
+        let busy = |e: &std::io::Error| e.kind() == std::io::ErrorKind::ExecutableFileBusy;
+        let mut output = command.output();
+        for _ in 0..20 {
+            if !output.as_ref().is_err_and(busy) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            output = command.output();
+        }
+        let output = output.ok()?;
         let said = String::from_utf8_lossy(&output.stdout);
         (!said.trim().is_empty()).then(|| PathBuf::from(said.trim()))
     }
