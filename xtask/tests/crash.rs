@@ -7,7 +7,8 @@ use serde_json::Value;
 /// Runs `cargo xtask crash` and returns its evidence; it must end well and without a violation.
 fn crash(args: &[&str]) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.arg("crash").args(args).arg("--json");
+    // What is tried here is what happens, not how fast on a machine that runs other tests beside it.
+    command.arg("crash").args(args).args(["--margin", "60", "--json"]);
     // A developer's own database is never taken for the tests'.
     command.env_remove("TASKER_DATABASE_URL").env_remove("DATABASE_URL");
     if let Ok(url) = std::env::var("TASKER_TEST_DATABASE_URL") {
@@ -52,8 +53,8 @@ fn a_step_that_kills_its_workers_ends_in_error_after_its_attempts() {
 
 #[test]
 fn a_process_that_dies_at_a_marked_point_takes_nothing_with_it() {
-    let evidence = crash(&["--points", "2", "--lease", "0.5"]);
+    let evidence = crash(&["--points", "1", "--lease", "0.5"]);
     let points = evidence["points"].as_object().expect("the points").len() as u64;
     assert!(points >= 19 + 22, "the database's and the engine's: {evidence}");
-    assert_eq!(evidence["kills"], Value::from(2 * points));
+    assert_eq!(evidence["kills"], Value::from(points));
 }

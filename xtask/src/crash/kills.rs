@@ -333,7 +333,7 @@ impl<'a> Trial<'a> {
     }
 
     fn open(&mut self) -> Result<i64> {
-        number(&mut self.conn, "select count(*) from tasker.tasks where state in ('pending', 'in_progress')")
+        number(&mut self.conn, "select count(*) from tasker.tasks where finished_at is null")
     }
 
     fn until_settled(&mut self) -> Result<()> {

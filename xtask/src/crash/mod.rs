@@ -52,6 +52,9 @@ pub(crate) struct Options {
     /// For how long a lease holds, in seconds.
     #[arg(long, default_value_t = 2.0, value_parser = seconds)]
     lease: f64,
+    /// How long a recovery may take beyond the lease and one poll, in seconds. A loaded machine needs more.
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    margin: f64,
     /// The seed of the kills; their effect is the machine's.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -69,6 +72,10 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 impl Options {
+    fn margin(&self) -> Duration {
+        Duration::from_secs_f64(self.margin)
+    }
+
     fn lease(&self) -> Duration {
         Duration::from_secs_f64(self.lease)
     }

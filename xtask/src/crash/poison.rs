@@ -33,9 +33,6 @@ const TASKS: usize = 60;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is added to lease and poll.
-const MARGIN: Duration = Duration::from_secs(1);
-
 pub(super) fn run(options: &Options) -> Result<Evidence> {
     let scratch = Scratch::new(options.database_url.clone())?;
     let ledgers = tempfile::tempdir().context("There is no place for the calls")?;
@@ -120,7 +117,7 @@ fn convict(conn: &mut PgConnection, options: &Options, deaths: u64, evidence: &m
     if deaths != u64::from(ATTEMPTS.unsigned_abs()) {
         evidence.violations.push(format!("{deaths} workers died, {ATTEMPTS} had to"));
     }
-    let (late, limit) = (pill.late.unwrap_or(0.0).round(), (POLL + MARGIN).as_millis() as f64);
+    let (late, limit) = (pill.late.unwrap_or(0.0).round(), (POLL + options.margin()).as_millis() as f64);
     if late > limit {
         evidence
             .violations

@@ -38,9 +38,6 @@ const WORK: Work = Work(5, 40);
 /// Without any task settling for so long, what is open is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the promise adds to lease and poll.
-const MARGIN: Duration = Duration::from_secs(1);
-
 pub(super) fn run(options: &Options) -> Result<Evidence> {
     let server = Scratch::durable(options.database_url.clone())?;
     eprintln!("database: {}", server.describe());
@@ -96,7 +93,7 @@ impl Outcome {
             seed: options.seed,
             ..Evidence::of(&self.verdict)
         };
-        let limit = (options.lease() + POLL + MARGIN).as_millis() as f64;
+        let limit = (options.lease() + POLL + options.margin()).as_millis() as f64;
         let [taken_back, claimed] = self.waits.quantiles();
         evidence.recovery_p99_ms = claimed.map(|[_, p99, _]| p99);
         evidence.set("recovery_limit_ms", limit);
@@ -255,7 +252,7 @@ impl<'a> Storm<'a> {
     }
 }
 
-const OPEN_TASKS: &str = "select count(*) from tasker.tasks where state in ('pending', 'in_progress')";
+const OPEN_TASKS: &str = "select count(*) from tasker.tasks where finished_at is null";
 
 fn bar(tasks: usize) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} tasks  {msg}  {elapsed}")?;
