@@ -5,6 +5,7 @@
 
 mod crowd;
 pub(crate) mod engine;
+mod flame;
 mod measure;
 mod peers;
 mod plot;

@@ -36,8 +36,20 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(database_url: Option<String>) -> Result<Self> {
+        Self::with(database_url, &[])
+    }
+
+    /// One that counts statements, those inside of functions too.
+    pub(super) fn observed(database_url: Option<String>) -> Result<Self> {
+        let counting =
+            [("shared_preload_libraries", "pg_stat_statements"), ("pg_stat_statements.track", "all")];
+        Self::with(database_url, &counting)
+    }
+
+    fn with(database_url: Option<String>, more: &[(&str, &str)]) -> Result<Self> {
+        let settings = SETTINGS.iter().chain(more);
         let wanted =
-            SETTINGS.iter().fold(Wanted::throw_away(), |wanted, (name, value)| wanted.setting(*name, *value));
+            settings.fold(Wanted::throw_away(), |wanted, (name, value)| wanted.setting(*name, *value));
         Ok(Self { resolved: resolve(database_url, &wanted, &mut show)? })
     }
 

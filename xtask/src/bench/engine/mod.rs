@@ -5,6 +5,7 @@ mod cost;
 mod drive;
 pub(crate) mod held;
 mod processes;
+mod profile;
 mod shapes;
 mod yardstick;
 
@@ -38,6 +39,13 @@ pub(crate) struct Options {
     /// How many tasks one run of the latency workloads submits one at a time.
     #[arg(long, default_value_t = 100)]
     samples: usize,
+    /// Only these workloads, separated by commas: w1, w2, w3, w4, weighty.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = ["w1", "w2", "w3", "w4", "weighty"])]
+    only: Vec<String>,
+    /// Instead of figures, says where the time of W1 goes: writes a flame graph of the worker (by `perf`) and a
+    /// table of the database's statements into the folder.
+    #[arg(long, value_name = "DIR")]
+    profile: Option<PathBuf>,
     /// Writes the medians as one JSON object.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -48,7 +56,16 @@ pub(crate) struct Options {
     peers: peers::Options,
 }
 
+impl Options {
+    fn wants(&self, workload: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|o| o == workload)
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(folder) = &options.profile {
+        return profile::run(options, folder);
+    }
     cost::count_queries()?;
     let server = Server::new(options.database_url.clone())?;
     let conditions = server.conditions()?;
@@ -60,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         medians.add("yardstick.commits_c1", yardstick::commit_rate(&database, 1)?);
         medians.add("yardstick.commits_c16", yardstick::commit_rate(&database, 16)?);
         runtime.block_on(one_run(&database, options, &mut medians))?;
-        for processes in [1, 4] {
+        for processes in [1, 4].into_iter().filter(|_| options.wants("weighty")) {
             let rate = processes::weighty(&database, processes, options.tasks / 5)?;
             medians.add(&format!("w1.weighty.processes_{processes}"), rate);
         }
@@ -80,11 +97,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 async fn one_run(database: &Arc<Database>, options: &Options, medians: &mut Medians) -> Result<()> {
-    let chain = linear(4, NOTHING);
-    let steps = (options.tasks * 4) as f64;
-    let submitted = drive::submit_all(database, &linear(4, "nobody"), options.tasks)?;
-    medians.add("w4.tasks_per_s", options.tasks as f64 / submitted);
+    if options.wants("w4") {
+        let submitted = drive::submit_all(database, &linear(4, "nobody"), options.tasks)?;
+        medians.add("w4.tasks_per_s", options.tasks as f64 / submitted);
+    }
+    if options.wants("w1") {
+        bulk(database, options, medians).await?;
+    }
+    if options.wants("w2") {
+        for (name, shape) in [("w2.one", linear(1, NOTHING)), ("w2.four", linear(4, NOTHING))] {
+            latency(database, &shape, name, options.samples, medians).await?;
+        }
+    }
+    if options.wants("w3") {
+        latency(database, &fan(100), "w3", options.samples.min(40), medians).await?;
+    }
+    Ok(())
+}
 
+async fn bulk(database: &Arc<Database>, options: &Options, medians: &mut Medians) -> Result<()> {
+    let (chain, steps) = (linear(4, NOTHING), (options.tasks * 4) as f64);
     let meter = Meter::start(database)?;
     let took = drive::bulk(database, &chain, options.tasks, options.in_flight).await?;
     let cost = meter.stop(database)?;
@@ -100,11 +132,7 @@ async fn one_run(database: &Arc<Database>, options: &Options, medians: &mut Medi
     let few = (options.tasks / 20).max(10);
     let took = drive::bulk(database, &chain, few, 1).await?;
     medians.add("w1.batches_of_one.steps_per_s", (few * 4) as f64 / took);
-
-    for (name, shape) in [("w2.one", linear(1, NOTHING)), ("w2.four", chain)] {
-        latency(database, &shape, name, options.samples, medians).await?;
-    }
-    latency(database, &fan(100), "w3", options.samples.min(40), medians).await
+    Ok(())
 }
 
 async fn latency(
