@@ -35,6 +35,12 @@ select 'a step names a step and a queue', s.task_id, s.workflow_step_id, format(
 from tasker.workflow_steps s left join tasker.named_steps n using (named_step_id) left join tasker.queues q on q.queue_id = s.queue_id
 where n.named_step_id is null or q.queue_id is null
 union all
+select 'a step is one of a task', s.task_id, s.workflow_step_id, null
+from tasker.workflow_steps s left join tasker.tasks k using (task_id) where k.task_id is null
+union all
+select 'a task names the workflow of its definition', k.task_id, null, format('named task %s, definition %s', k.named_task_id, k.definition_id)
+from tasker.tasks k join tasker.task_definitions d using (definition_id) where d.named_task_id <> k.named_task_id
+union all
 select 'a task has each step once', s.task_id, min(s.workflow_step_id), format('named step %s, %s times', s.named_step_id, count(*))
 from tasker.workflow_steps s group by s.task_id, s.named_step_id having count(*) > 1
 union all
@@ -45,6 +51,9 @@ where p.task_id is null or c.task_id is null
 union all
 select 'a transition is one of a step', t.task_id, t.workflow_step_id, format('transition %s', t.seq)
 from tasker.workflow_step_transitions t left join tasker.workflow_steps s using (task_id, workflow_step_id) where s.task_id is null
+union all
+select 'a transition is one of a task', t.task_id, null, format('transition %s', t.seq)
+from tasker.task_transitions t left join tasker.tasks k using (task_id) where k.task_id is null
 union all
 select 'a task has the steps of its definition', k.task_id, null, format('%s of %s', count(s.workflow_step_id), (
   select count(*) from tasker.definition_steps d where d.definition_id = k.definition_id))

@@ -17,7 +17,7 @@ declare
   v_first integer[]; v_children integer[];  -- children of step i: v_children[v_first[i] .. v_first[i + 1] - 1]
   v_queue integer[]; v_count integer; v_head integer := 1; v_tail integer := 0; v_parent integer; v_child integer;
 begin
-  v_tasks := coalesce(p_task_ids, array(select t.task_id from tasker.tasks t where t.state in ('pending', 'in_progress')));
+  v_tasks := coalesce(p_task_ids, array(select t.task_id from tasker.tasks t where t.finished_at is null));
   with s as materialized (
     select s.task_id, s.workflow_step_id, row_number() over (order by s.task_id, s.workflow_step_id)::integer as place
     from tasker.workflow_steps s where s.task_id = any (v_tasks)),

@@ -17,7 +17,7 @@
 -- An average of nothing is NULL. A step's row carries the instants of its last claim and of its completion as
 -- the log has them, so the log need not be read.
 -- Cost: the tasks of the period (a BRIN index on created_at) and their steps by key, which offset 0 sees to, as a
--- join may read all that ever ran; the open tasks by index alone; a probe for each workflow.
+-- join may read all that ever ran; the open tasks by index alone; a probe for each definition.
 create or replace function tasker.get_analytics_metrics(p_since timestamptz default null, p_now timestamptz default statement_timestamp())
 returns table (
   active_tasks_count bigint, total_namespaces_count bigint, unique_task_types_count bigint, system_health_score double precision,
@@ -25,12 +25,12 @@ returns table (
   avg_task_duration double precision, avg_step_duration double precision, step_throughput bigint, analysis_period_start timestamptz,
   calculated_at timestamptz, cancelled_count bigint, resolved_manually_count bigint, open_count bigint)
 language sql stable rows 1 as $$
-  -- From one workflow that has tasks to the next: a join would read every task.
-  with recursive used (named_task_id) as (
-    (select t.named_task_id from tasker.tasks t order by t.named_task_id limit 1)
+  -- From one definition that has tasks to the next: a join would read every task.
+  with recursive used (definition_id) as (
+    (select t.definition_id from tasker.tasks t order by t.definition_id limit 1)
     union all
-    select (select t.named_task_id from tasker.tasks t where t.named_task_id > u.named_task_id order by t.named_task_id limit 1)
-    from used u where u.named_task_id is not null)
+    select (select t.definition_id from tasker.tasks t where t.definition_id > u.definition_id order by t.definition_id limit 1)
+    from used u where u.definition_id is not null)
   select o.active, k.namespaces, k.types, coalesce(round(m.complete::numeric / nullif(m.complete + m.error, 0), 3), 1)::double precision,
     m.tasks, m.complete, m.error, coalesce(round(m.complete * 100.0 / nullif(m.tasks, 0), 2), 0)::double precision,
     coalesce(round(m.error * 100.0 / nullif(m.tasks, 0), 2), 0)::double precision, round(m.seconds, 3)::double precision,
@@ -47,9 +47,9 @@ language sql stable rows 1 as $$
     from tasker.tasks t
     cross join lateral (select s.state, s.finished_at, s.last_attempted_at from tasker.workflow_steps s where s.task_id = t.task_id offset 0) s
     where t.created_at > coalesce(p_since, p_now - interval '1 hour') and t.created_at <= p_now) s
-  cross join (select count(*) as active from tasker.tasks t where t.state in ('pending', 'in_progress')) o
+  cross join (select count(*) as active from tasker.tasks t where t.finished_at is null) o
   cross join (
     select count(distinct n.task_namespace_id) as namespaces, count(distinct (n.task_namespace_id, n.name)) as types
-    from used u join tasker.named_tasks n on n.named_task_id = u.named_task_id) k
+    from used u join tasker.task_definitions d on d.definition_id = u.definition_id join tasker.named_tasks n on n.named_task_id = d.named_task_id) k
 $$;
 comment on function tasker.get_analytics_metrics(timestamptz, timestamptz) is 'How the tasks that were created in a period have fared up to now.';

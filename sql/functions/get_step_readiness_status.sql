@@ -9,7 +9,7 @@ returns table (
   retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
   generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
 language sql stable parallel safe rows 10 as $$
-  select * from tasker.step_readiness_at(p_now) r
+  select * from tasker.step_readiness_at(p_now, false) r
   where r.task_id = p_task_id and (p_step_ids is null or r.workflow_step_id = any (p_step_ids))
   order by r.workflow_step_id
 $$;

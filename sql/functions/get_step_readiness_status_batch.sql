@@ -17,13 +17,13 @@ returns table (
   retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
   generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
 language sql stable parallel safe rows 1000 as $$
-  (select * from tasker.step_readiness_at(p_now) r where r.task_id = any (p_task_ids) order by r.task_id, r.workflow_step_id)
+  (select * from tasker.step_readiness_at(p_now, false) r where r.task_id = any (p_task_ids) order by r.task_id, r.workflow_step_id)
   union all
   -- Only one branch runs. The two ranges say everything or nothing once more: the planner takes a range whose
   -- bounds it does not know for a two-hundredth, so a generic plan counts this branch for next to nothing,
   -- and a prepared call with an array is not planned anew each time.
-  select * from tasker.step_readiness_at(p_now) r
-  where p_task_ids is null and r.task_state in ('pending', 'in_progress')
+  select * from tasker.step_readiness_at(p_now, true) r
+  where p_task_ids is null
     and r.task_id between case when p_task_ids is null then 0 else 1 end and case when p_task_ids is null then 9223372036854775807 else 0 end
     and r.task_state between case when p_task_ids is null then 'a' else 'z' end and case when p_task_ids is null then 'z' else 'a' end
 $$;

@@ -37,11 +37,11 @@ language sql stable rows 1 as $$
   cross join (
     select count(*) filter (where t.state = 'pending') as pending, count(*) filter (where t.state = 'in_progress') as in_progress,
       count(t.paused_at) as paused
-    from tasker.tasks t where t.state in ('pending', 'in_progress')) o
+    from tasker.tasks t where t.finished_at is null) o
   cross join (
     select count(*) filter (where t.state = 'error') as error, count(*) filter (where t.state = 'cancelled') as cancelled,
       count(*) filter (where t.state = 'resolved_manually') as resolved_manually
-    from tasker.tasks t where t.state in ('error', 'cancelled', 'resolved_manually')) h
+    from tasker.tasks t where t.outcome in ('error', 'cancelled', 'resolved_manually')) h
   cross join (
     select count(*) filter (where s.state = 'cancelled') as cancelled, count(*) filter (where s.state = 'resolved_manually') as resolved_manually
     from tasker.workflow_steps s where s.state in ('cancelled', 'resolved_manually')) r
@@ -55,9 +55,9 @@ language sql stable rows 1 as $$
       count(*) filter (where s.available_at is not null and s.held) as held,
       count(*) filter (where t.open and s.available_at is not null and not s.held and (s.paused or t.paused or q.paused_at is not null)) as paused
     from (
-      select t.task_id, t.paused_at is not null as paused, true as open from tasker.tasks t where t.state in ('pending', 'in_progress')
+      select t.task_id, t.paused_at is not null as paused, true as open from tasker.tasks t where t.finished_at is null
       union all
-      select t.task_id, false, false from tasker.tasks t where t.state in ('error', 'resolved_manually')) t
+      select t.task_id, false, false from tasker.tasks t where t.outcome in ('error', 'resolved_manually')) t
     cross join lateral (
       select s.state, s.attempts, s.retry_limit, s.retryable, s.failure_kind, s.available_at, s.held, s.paused, s.queue_id
       from tasker.workflow_steps s where s.task_id = t.task_id offset 0) s

@@ -7,6 +7,6 @@ returns table (
   completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
   held_steps bigint, next_retry_at timestamptz, detailed_status text)
 language sql stable parallel safe rows 1 as $$
-  select * from tasker.task_execution_contexts_at(p_now) r where r.task_id = p_task_id
+  select * from tasker.task_execution_contexts_at(p_now, false) r where r.task_id = p_task_id
 $$;
 comment on function tasker.get_task_execution_context(bigint, timestamptz) is 'Where one task stands.';

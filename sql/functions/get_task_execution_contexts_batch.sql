@@ -12,11 +12,11 @@ returns table (
   completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
   held_steps bigint, next_retry_at timestamptz, detailed_status text)
 language sql stable parallel safe rows 100 as $$
-  (select * from tasker.task_execution_contexts_at(p_now) r where r.task_id = any (p_task_ids) order by r.task_id)
+  (select * from tasker.task_execution_contexts_at(p_now, false) r where r.task_id = any (p_task_ids) order by r.task_id)
   union all
   -- As in tasker.get_step_readiness_status_batch: the ranges are for the generic plan.
-  select * from tasker.task_execution_contexts_at(p_now) r
-  where p_task_ids is null and r.status in ('pending', 'in_progress')
+  select * from tasker.task_execution_contexts_at(p_now, true) r
+  where p_task_ids is null
     and r.task_id between case when p_task_ids is null then 0 else 1 end and case when p_task_ids is null then 9223372036854775807 else 0 end
     and r.status between case when p_task_ids is null then 'a' else 'z' end and case when p_task_ids is null then 'z' else 'a' end
 $$;

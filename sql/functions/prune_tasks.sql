@@ -36,7 +36,7 @@ begin
 
   with k as materialized (
     select t.task_id, t.finished_at from tasker.tasks t
-    where t.state = p_state and t.finished_at < p_before and t.finished_at >= coalesce(p_after, '-infinity')
+    where t.outcome = p_state and t.finished_at < p_before and t.finished_at >= coalesce(p_after, '-infinity')
       and (v_workflows is null or t.named_task_id = any (v_workflows))
     order by t.finished_at limit p_limit for update skip locked),
   n as (

@@ -2,8 +2,9 @@
 -- and its queue mean at an instant. Inlined, so a filter by task or by state of the task reads by index and
 -- columns that nobody asks for cost nothing: it has no order of its own, and joins by key from the left, which
 -- the planner drops where the joined table is not asked about.
+--   p_open  whether only open tasks are meant; written as a constant, so that their index serves
 -- Columns as tasker.get_step_readiness_status_batch.
-create or replace function tasker.step_readiness_at(p_now timestamptz)
+create or replace function tasker.step_readiness_at(p_now timestamptz, p_open boolean)
 returns table (
   workflow_step_id bigint, task_id bigint, named_step_id integer, name text, current_state text, dependencies_satisfied boolean,
   retry_eligible boolean, ready_for_execution boolean, last_failure_at timestamptz, next_retry_at timestamptz, total_parents integer,
@@ -34,5 +35,6 @@ language sql stable parallel safe rows 1000 as $$
   left join tasker.queues q on q.queue_id = s.queue_id
   left join tasker.named_steps n on n.named_step_id = s.named_step_id
   left join tasker.workers w on w.worker_id = s.worker_id
+  where not p_open or t.finished_at is null
 $$;
-comment on function tasker.step_readiness_at(timestamptz) is 'Readiness of every step, to be filtered; internal to the read functions.';
+comment on function tasker.step_readiness_at(timestamptz, boolean) is 'Readiness of every step, to be filtered; internal to the read functions.';

@@ -1,7 +1,7 @@
 -- Where every task there is stands, for callers that filter it by task or status: the one text of how steps are
 -- counted and what follows. Inlined, so the filter reaches the tables; it has no order of its own.
 -- Columns as tasker.get_task_execution_contexts_batch.
-create or replace function tasker.task_execution_contexts_at(p_now timestamptz)
+create or replace function tasker.task_execution_contexts_at(p_now timestamptz, p_open boolean)
 returns table (
   task_id bigint, named_task_id integer, status text, total_steps bigint, pending_steps bigint, in_progress_steps bigint,
   completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
@@ -39,6 +39,7 @@ language sql stable parallel safe rows 1000 as $$
           s.state = 'cancelled' or s.state in ('pending', 'error')
             and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind) as dead
         from tasker.workflow_steps s left join tasker.queues q on q.queue_id = s.queue_id where s.task_id = t.task_id) s on true
+      where not p_open or t.finished_at is null
       group by t.task_id, t.named_task_id, t.state) a) c
 $$;
-comment on function tasker.task_execution_contexts_at(timestamptz) is 'Where every task stands, to be filtered; internal to the read functions.';
+comment on function tasker.task_execution_contexts_at(timestamptz, boolean) is 'Where every task stands, to be filtered; internal to the read functions.';

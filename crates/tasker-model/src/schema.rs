@@ -406,6 +406,8 @@ diesel::table! {
         finished_at -> Nullable<Timestamptz>,
         /// Since when none of its steps is claimed; NULL while it runs.
         paused_at -> Nullable<Timestamptz>,
+        /// The state of a finished task, NULL before: indexes name it instead of the state, so that a start leaves them alone.
+        outcome -> Nullable<Text>,
         /// Unique; a second submission with the same one names this task.
         identity_hash -> Text,
         /// Who asked, at most 128 characters.
@@ -578,10 +580,7 @@ diesel::joinable!(queues -> task_namespaces (task_namespace_id));
 diesel::joinable!(task_annotations -> annotation_types (annotation_type_id));
 diesel::joinable!(task_annotations -> tasks (task_id));
 diesel::joinable!(task_definitions -> named_tasks (named_task_id));
-diesel::joinable!(task_transitions -> tasks (task_id));
-diesel::joinable!(tasks -> named_tasks (named_task_id));
 diesel::joinable!(tasks -> task_definitions (definition_id));
-diesel::joinable!(workflow_steps -> tasks (task_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     annotation_types,

@@ -7,8 +7,14 @@ use serde_json::Value;
 
 use crate::{
     DefinitionId, TaskId, TaskState,
-    schema::{named_tasks, task_namespaces, tasks},
+    schema::{named_tasks, task_namespaces, task_transitions, tasks, workflow_steps},
 };
+
+// Tasks are written from their definition, which holds these keys: the tables repeat no foreign key for each
+// of them, so the joins are declared here.
+diesel::joinable!(tasks -> named_tasks (named_task_id));
+diesel::joinable!(task_transitions -> tasks (task_id));
+diesel::joinable!(workflow_steps -> tasks (task_id));
 
 /// One run of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Queryable, Selectable, Identifiable)]

@@ -236,3 +236,48 @@ fn the_rows_beside_them_are_accepted() {
         run(conn, &statement);
     }
 }
+
+/// The conditions hold what the functions said when they were made: one that changes without them is noticed here.
+#[test]
+fn the_conditions_are_what_the_functions_say() {
+    let database = TestDatabase::new();
+    let conn = &mut database.connection();
+    for (constraint, function) in
+        [("available_iff_claimable", "is_claimable"), ("results_only_when_done", "is_done")]
+    {
+        // Both as the server prints them, without the casts of a column's domain and without parentheses.
+        let bare = |text: &str| format!("translate(replace({text}, '::text', ''), '()', '')");
+        let says = lines(
+            conn,
+            &format!(
+                "select (position({} in {}) > 0)::text as line from pg_constraint c where c.conname = '{constraint}'",
+                bare(&format!(
+                    "substring(pg_get_function_sqlbody('tasker.{function}'::regproc) from '^RETURN (.*)$')"
+                )),
+                bare("pg_get_constraintdef(c.oid)")
+            ),
+        );
+        assert_eq!(says, ["true"], "{constraint} is not the body of tasker.{function}");
+    }
+    for kind in ["step", "task"] {
+        let states = "array['pending', 'in_progress', 'complete', 'error', 'cancelled', 'resolved_manually']";
+        let legal = lines(
+            conn,
+            &format!(
+                "select f || '>' || t as line from unnest({states}) f, unnest({states}) t where tasker.{kind}_transition_is_legal(f, t) order by 1"
+            ),
+        );
+        assert!(legal.len() > 10);
+        let listed = |text: &str| {
+            format!("select unnest((regexp_match({text}, '''(\\{{[^'']*\\}})'''))[1]::text[]) as line")
+        };
+        let check = listed("pg_get_constraintdef(c.oid)");
+        let check =
+            format!("{check} from pg_constraint c where c.conname = '{kind}_transition_legal' order by 1");
+        assert_eq!(lines(conn, &check), legal, "the CHECK of the log");
+        let trigger = listed("pg_get_triggerdef(g.oid)");
+        let trigger =
+            format!("{trigger} from pg_trigger g where g.tgname = '{kind}_transition_is_legal' order by 1");
+        assert_eq!(lines(conn, &trigger), legal, "the WHEN of the trigger");
+    }
+}

@@ -216,7 +216,7 @@ impl<'a> Weather<'a> {
     }
 }
 
-const OPEN: &str = "select count(*) from tasker.tasks where state in ('pending', 'in_progress')";
+const OPEN: &str = "select count(*) from tasker.tasks where finished_at is null";
 
 fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
     #[derive(QueryableByName)]

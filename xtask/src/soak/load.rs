@@ -28,7 +28,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// The time between two looks for tasks to prune.
 const PRUNE_EVERY: Duration = Duration::from_secs(5);
 
-const OPEN_TASKS: &str = "select count(*) from tasker.tasks where state in ('pending', 'in_progress')";
+const OPEN_TASKS: &str = "select count(*) from tasker.tasks where finished_at is null";
 
 /// Submits tasks of four steps that do nothing.
 pub(super) struct Feeder {

@@ -76,7 +76,7 @@ struct Row {
 
 const LOOK: &str = "
     select count(*) as settled, percentile_cont(0.5) within group (order by ms) as p50, percentile_cont(0.99) within group (order by ms) as p99,
-      (select count(*) from tasker.tasks where state in ('pending', 'in_progress')) as open,
+      (select count(*) from tasker.tasks where finished_at is null) as open,
       (select sum(pg_total_relation_size(c.oid))::bigint from pg_class c where c.relnamespace = 'tasker'::regnamespace and c.relkind = 'r') as tables,
       (select coalesce(sum(n_dead_tup), 0)::bigint from pg_stat_user_tables where schemaname = 'tasker') as dead
     from (
