@@ -122,7 +122,7 @@ declare
   v_first integer[]; v_children integer[];  -- children of step i: v_children[v_first[i] .. v_first[i + 1] - 1]
   v_queue integer[]; v_count integer; v_head integer := 1; v_tail integer := 0; v_parent integer; v_child integer;
 begin
-  v_tasks := coalesce(p_task_ids, array(select t.task_id from tasker.tasks t where t.state in ('pending', 'in_progress')));
+  v_tasks := coalesce(p_task_ids, array(select t.task_id from tasker.tasks t where t.finished_at is null));
   with s as materialized (
     select s.task_id, s.workflow_step_id, row_number() over (order by s.task_id, s.workflow_step_id)::integer as place
     from tasker.workflow_steps s where s.task_id = any (v_tasks)),
@@ -294,28 +294,25 @@ returns table (
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
-declare v_queues integer[]; v_tasks bigint[]; v_steps bigint[];
+declare v_worker record; v_taken record;
 begin
   perform tasker.expire_leases(100, p_now);
-  v_queues := tasker.served_queues(p_worker_id, p_now);
-  if v_queues is null then return; end if;
-  select array_agg(k.task_id), array_agg(k.workflow_step_id) into v_tasks, v_steps
-  from tasker.take_steps(p_worker_id, v_queues, p_limit, '{}', '{}', '{}', '{}', p_now) k;
-  return query select * from tasker.claimed_steps(v_tasks, v_steps);
+  v_worker := tasker.served_queues(p_worker_id, p_now);
+  if v_worker.queues is null then return; end if;
+  v_taken := tasker.take_steps(p_worker_id, v_worker.queues, p_limit, '{}', '{}', '{}', '{}', p_now);
+  return query select * from tasker.claimed_steps(v_taken.task_ids, v_taken.step_ids);
 end $$;
 comment on function tasker.claim_steps(bigint, integer, timestamptz) is
   'Claims the next steps for a worker, with all that their handlers need; takes back steps of dead workers first.';
 
 -- What handlers need of steps that have just been claimed: the task's context and the results of the
 -- parents by name. Internal to tasker.claim_steps and tasker.exchange_steps.
--- Returns one row a step, in the order of the arguments.
+-- Returns one row a step, in the order of the arguments. PostgreSQL writes it into the statement that calls it.
 create or replace function tasker.claimed_steps(p_task_ids bigint[], p_step_ids bigint[])
 returns table (
   task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
-language plpgsql stable rows 100 set plan_cache_mode = force_generic_plan as $$
-begin
-  return query
+language sql stable rows 100 as $$
   select s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, t.definition_id, n.name, t.context,
     case when s.total_parents = 0 then '{}'::jsonb else coalesce((
       select jsonb_object_agg(pn.name, p.results) from tasker.workflow_step_edges e
@@ -326,8 +323,8 @@ begin
   from unnest(p_task_ids, p_step_ids) with ordinality k (task_id, step_id, place)
   join tasker.workflow_steps s on s.task_id = k.task_id and s.workflow_step_id = k.step_id
   join tasker.tasks t on t.task_id = s.task_id join tasker.named_steps n on n.named_step_id = s.named_step_id
-  order by k.place;
-end $$;
+  order by k.place
+$$;
 comment on function tasker.claimed_steps(bigint[], bigint[]) is 'What handlers need of claimed steps; internal to the claims.';
 
 -- Reports attempts that succeeded: writes results and transitions, releases the children, settles the
@@ -342,9 +339,14 @@ comment on function tasker.claimed_steps(bigint[], bigint[]) is 'What handlers n
 create or replace function tasker.complete_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[], p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint)
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
+declare d record;
 begin
-  return query select * from tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now);
+  d := tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now);
+  return query
+  select 'completed', x.task_id, x.step_id from unnest(d.done_tasks, d.done_steps) x (task_id, step_id)
+  union all select 'ready', x.task_id, x.step_id from unnest(d.ready_tasks, d.ready_steps) x (task_id, step_id)
+  union all select x.state, x.task_id, null from unnest(d.settled_states, d.settled_tasks) x (state, task_id);
 end $$;
 comment on function tasker.complete_steps(bigint[], bigint[], integer[], jsonb[], timestamptz) is
   'Reports attempts that succeeded: results, transitions, release of the children, settling of the tasks.';
@@ -355,8 +357,8 @@ comment on function tasker.complete_steps(bigint[], bigint[], integer[], jsonb[]
 create or replace function tasker.count_prunable(p_before timestamptz, p_states text[], p_namespaces text[] default null)
 returns table (state text, tasks bigint, first_finished_at timestamptz, last_finished_at timestamptz)
 language sql stable rows 4 as $$
-  select t.state::text, count(*), min(t.finished_at), max(t.finished_at) from tasker.tasks t
-  where t.state = any (p_states) and t.finished_at < p_before
+  select t.outcome, count(*), min(t.finished_at), max(t.finished_at) from tasker.tasks t
+  where t.outcome = any (p_states) and t.finished_at < p_before
     and (p_namespaces is null or t.named_task_id in (
       select w.named_task_id from tasker.named_tasks w join tasker.task_namespaces n on n.task_namespace_id = w.task_namespace_id
       where n.name = any (p_namespaces)))
@@ -386,6 +388,8 @@ comment on function tasker.end_worker(bigint, timestamptz) is 'Signs an incarnat
 -- claim could take now, and never passes over waiting work of a higher priority.
 --   p_worker_id  the incarnation; one that has ended or whose lease ran out reports but claims nothing
 --   p_limit      the most steps to take
+--   p_further    whether to claim steps other than the children; false answers a report sooner, and the next
+--                turn looks for them
 --   p_expire     whether to take back steps of dead workers; only together with empty reports, because
 --                that locks tasks before steps
 --   p_task_ids, p_step_ids, p_tokens, p_results  the reports, as tasker.complete_steps
@@ -401,7 +405,7 @@ comment on function tasker.end_worker(bigint, timestamptz) is 'Signs an incarnat
 -- without waiting and the tasks that the claim starts by id. Two turns that start and settle the same tasks
 -- within one moment may deadlock; that is transient.
 create or replace function tasker.exchange_steps(
-  p_worker_id bigint, p_limit integer, p_expire boolean, p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[],
+  p_worker_id bigint, p_limit integer, p_further boolean, p_expire boolean, p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[],
   p_after_queues integer[], p_after_priorities integer[], p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz default null)
 returns table (
   kind text, task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
@@ -409,51 +413,70 @@ returns table (
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_queues integer[]; v_first integer := 5; v_kinds text[]; v_tasks bigint[]; v_steps bigint[]; v_now timestamptz; v_due timestamptz;
-  v_taken_tasks bigint[] := '{}'; v_taken_steps bigint[] := '{}'; v_ats timestamptz[]; v_from integer[]; v_priorities integer[];
+  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_now timestamptz; v_due timestamptz;
+  v_tasks bigint[] := '{}'; v_steps bigint[] := '{}';
 begin
   if p_expire and cardinality(p_task_ids) = 0 then perform tasker.expire_leases(100, p_now); end if;
-  if p_limit > 0 then v_queues := tasker.served_queues(p_worker_id, p_now); end if;
+  v_worker := tasker.served_queues(case when p_limit > 0 then p_worker_id end, p_now);
 
   if cardinality(p_task_ids) > 0 then
-    if v_queues is not null then
-      v_first := coalesce(tasker.first_priority(v_queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
+    v_children := exists (
+      select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
+      join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
+    if v_children and v_worker.queues is not null then
+      v_first := coalesce(tasker.first_priority(v_worker.queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
     end if;
-    select array_agg(f.kind), array_agg(f.task_id), array_agg(f.workflow_step_id) into v_kinds, v_tasks, v_steps
-    from tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now,
-      case when v_queues is not null then p_worker_id end, v_queues, v_first, p_limit) f;
-    return query select f.kind, f.task_id, f.step_id, null::integer, null::integer, null::integer, null::bigint, null::text, null::jsonb, null::jsonb, null::timestamptz
-      from unnest(v_kinds, v_tasks, v_steps) f (kind, task_id, step_id) where f.kind <> 'taken';
-    select coalesce(array_agg(f.task_id), '{}'), coalesce(array_agg(f.step_id), '{}') into v_taken_tasks, v_taken_steps
-      from unnest(v_kinds, v_tasks, v_steps) f (kind, task_id, step_id) where f.kind = 'taken';
+    v_done := tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now, v_children,
+      case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit);
+    kind := 'completed';
+    for i in 1 .. coalesce(cardinality(v_done.done_tasks), 0) loop
+      task_id := v_done.done_tasks[i]; workflow_step_id := v_done.done_steps[i];
+      return next;
+    end loop;
+    kind := 'ready';
+    for i in 1 .. coalesce(cardinality(v_done.ready_tasks), 0) loop
+      task_id := v_done.ready_tasks[i]; workflow_step_id := v_done.ready_steps[i];
+      return next;
+    end loop;
+    workflow_step_id := null;
+    for i in 1 .. coalesce(cardinality(v_done.settled_tasks), 0) loop
+      kind := v_done.settled_states[i]; task_id := v_done.settled_tasks[i];
+      return next;
+    end loop;
+    if v_done.taken_tasks is not null then
+      v_tasks := v_done.taken_tasks; v_steps := v_done.taken_steps;
+    end if;
   end if;
-  if v_queues is null then return; end if;
+  if v_worker.queues is null then return; end if;
 
-  if cardinality(v_taken_steps) < p_limit then
-    select coalesce(array_agg(k.task_id), '{}'), coalesce(array_agg(k.workflow_step_id), '{}'), array_agg(k.queue_id), array_agg(k.priority), array_agg(k.available_at)
-    into v_tasks, v_steps, v_from, v_priorities, v_ats
-    from tasker.take_steps(p_worker_id, v_queues, p_limit - cardinality(v_taken_steps), p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now) k;
-    return query
-    select distinct on (h.queue_id, h.priority) 'head', h.queue_id::bigint, h.step_id, h.priority, null::integer, null::integer, null::bigint, null::text, null::jsonb, null::jsonb, h.at
-    from unnest(v_from, v_priorities, v_ats, v_steps) h (queue_id, priority, at, step_id) order by h.queue_id, h.priority, h.at desc, h.step_id desc;
-    v_taken_tasks := v_taken_tasks || v_tasks;
-    v_taken_steps := v_taken_steps || v_steps;
+  if p_further and cardinality(v_steps) < p_limit then
+    v_more := tasker.take_steps(p_worker_id, v_worker.queues, p_limit - cardinality(v_steps), p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now);
+    kind := 'head';
+    for i in 1 .. cardinality(v_more.head_ids) loop
+      task_id := v_more.head_queues[i]; token := v_more.head_priorities[i]; claimed_at := v_more.head_ats[i]; workflow_step_id := v_more.head_ids[i];
+      return next;
+    end loop;
+    v_tasks := v_tasks || v_more.task_ids;
+    v_steps := v_steps || v_more.step_ids;
   end if;
-  if cardinality(v_taken_steps) > 0 then
-    update tasker.workers w set waiting = false where w.worker_id = p_worker_id and w.waiting;
-    return query select 'claimed', c.* from tasker.claimed_steps(v_taken_tasks, v_taken_steps) c;
-  else
-    update tasker.workers w set waiting = true where w.worker_id = p_worker_id and not w.waiting;
+  if cardinality(v_steps) > 0 then
+    -- A worker that is nearly idle goes on being told of new work: it soon waits again.
+    if v_worker.waiting and (cardinality(v_steps) > 8 or cardinality(v_steps) >= p_limit) then
+      update tasker.workers w set waiting = false where w.worker_id = p_worker_id;
+    end if;
+    return query select 'claimed', c.* from tasker.claimed_steps(v_tasks, v_steps) c;
+  elsif p_further then
+    if not v_worker.waiting then update tasker.workers w set waiting = true where w.worker_id = p_worker_id; end if;
     v_now := coalesce(p_now, clock_timestamp());
     v_due := least(
-      tasker.next_due_after(v_queues, v_now),
+      tasker.next_due_after(v_worker.queues, v_now),
       (select min(w.lease_until) from tasker.workers w where w.reaped_at is null and w.worker_id <> p_worker_id));
-    return query select 'idle', null::bigint, null::bigint,
-      case when v_due is not null then least(greatest(ceil(extract(epoch from v_due - v_now) * 1000), 0), 2147483647)::integer end,
-      null::integer, null::integer, null::bigint, null::text, null::jsonb, null::jsonb, null::timestamptz;
+    kind := 'idle'; task_id := null; workflow_step_id := null; claimed_at := null; token := null;
+    if v_due is not null then token := least(greatest(ceil(extract(epoch from v_due - v_now) * 1000), 0), 2147483647); end if;
+    return next;
   end if;
 end $$;
-comment on function tasker.exchange_steps(bigint, integer, boolean, bigint[], bigint[], integer[], jsonb[], integer[], integer[], timestamptz[], bigint[], timestamptz) is
+comment on function tasker.exchange_steps(bigint, integer, boolean, boolean, bigint[], bigint[], integer[], jsonb[], integer[], integer[], timestamptz[], bigint[], timestamptz) is
   'One turn of a worker: reports what succeeded, goes on with the children, claims more.';
 
 -- Runs the statement of an `sql` step that returns no rows, with its input as $1 (jsonb).
@@ -722,63 +745,59 @@ comment on function tasker.fail_steps(bigint[], bigint[], integer[], text[], big
 -- tasker.complete_steps and tasker.exchange_steps.
 --   p_task_ids, p_step_ids, p_tokens, p_results  one entry a report; the token is the seq of the claim
 --   p_now  the instant; NULL reads the database's clock under the steps' locks
+--   p_children  false if none of the steps has children
 --   p_worker_id, p_queues, p_priority, p_limit  who goes on with the children, as tasker.release_children
--- Returns what changed, in rows of (kind, task_id, workflow_step_id):
---   completed  the report was accepted
---   ready      a child that became available
---   taken      a child that the worker goes on with: in progress, its token is its seq
---   complete, error  a task that settled; workflow_step_id is NULL
+-- Returns what changed, in one row of arrays, each NULL if empty:
+--   done     the reports that were accepted
+--   ready    children that became available
+--   taken    children that the worker goes on with: in progress, their token is their seq
+--   settled  tasks that settled, with their state
 -- Locks: the reported steps by id, their children by id, their tasks by id.
 create or replace function tasker.finish_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[], p_now timestamptz default null,
-  p_worker_id bigint default null, p_queues integer[] default null, p_priority integer default 5, p_limit integer default 0)
-returns table (kind text, task_id bigint, workflow_step_id bigint)
+  p_children boolean default true, p_worker_id bigint default null, p_queues integer[] default null, p_priority integer default 5, p_limit integer default 0,
+  out done_tasks bigint[], out done_steps bigint[], out ready_tasks bigint[], out ready_steps bigint[], out taken_tasks bigint[], out taken_steps bigint[],
+  out settled_tasks bigint[], out settled_states text[])
 language plpgsql set plan_cache_mode = force_generic_plan as $$
-#variable_conflict use_column
-declare
-  v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_kinds text[];
-  v_ready_tasks bigint[]; v_ready_steps bigint[]; v_live_tasks bigint[]; v_adjust bigint[]; v_deltas integer[];
+declare v_now timestamptz; v_live bigint[]; v_adjust bigint[]; v_deltas integer[];
 begin
-  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
+  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens, p_results) i (task_id, step_id, token, result)),
   k as materialized (
-    select s.task_id, s.workflow_step_id, s.worker_id
+    select s.task_id, s.workflow_step_id, s.worker_id, i.token, i.result
     from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
-    where s.state = 'in_progress' and s.seq = i.token order by s.workflow_step_id for update of s)
-  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.worker_id) into v_tasks, v_steps, v_workers from k;
-  if v_tasks is null then return; end if;
-  v_now := coalesce(p_now, clock_timestamp());
-
-  with k as (select * from unnest(v_tasks, v_steps, v_workers) k (task_id, step_id, worker_id)),
-  i as (select * from unnest(p_task_ids, p_step_ids, p_tokens, p_results) i (task_id, step_id, token, result)),
+    where s.state = 'in_progress' and s.seq = i.token order by s.workflow_step_id for update of s),
+  -- The clock is read here, under the locks.
+  g as (select k.*, coalesce(p_now, clock_timestamp()) as at from k),
   u as (
-    update tasker.workflow_steps s set state = 'complete', seq = s.seq + 1, worker_id = null, finished_at = v_now,
-      results = i.result, failure_kind = null, last_error = null
-    from k join i using (task_id, step_id) where s.task_id = k.task_id and s.workflow_step_id = k.step_id and s.state = 'in_progress' and s.seq = i.token
-    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, k.worker_id),
+    update tasker.workflow_steps s set state = 'complete', seq = s.seq + 1, worker_id = null, finished_at = g.at,
+      results = g.result, failure_kind = null, last_error = null
+    from g where s.task_id = g.task_id and s.workflow_step_id = g.workflow_step_id and s.state = 'in_progress' and s.seq = g.token
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, g.worker_id, g.at),
   l as (
     insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
-    select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, 'in_progress', 'complete' from u)
-  select array_agg(u.task_id), array_agg(u.workflow_step_id) into v_tasks, v_steps from u;
+    select u.task_id, u.workflow_step_id, u.worker_id, u.at, u.seq, u.attempts, u.generation, u.retry_limit, 'in_progress', 'complete' from u)
+  select array_agg(u.task_id), array_agg(u.workflow_step_id), max(u.at) into done_tasks, done_steps, v_now from u;
+  if done_tasks is null then return; end if;
 
-  select array_agg(c.task_id), array_agg(c.workflow_step_id), array_agg(case when c.taken then 'taken' else 'ready' end),
-         array_agg(c.task_id) filter (where not c.held)
-  into v_ready_tasks, v_ready_steps, v_kinds, v_live_tasks
-  from tasker.release_children(v_tasks, v_steps, v_now, p_worker_id, p_queues, p_priority, p_limit, p_now) c;
+  if p_children then
+    select array_agg(c.task_id) filter (where not c.taken), array_agg(c.workflow_step_id) filter (where not c.taken),
+           array_agg(c.task_id) filter (where c.taken), array_agg(c.workflow_step_id) filter (where c.taken),
+           array_agg(c.task_id) filter (where not c.held)
+    into ready_tasks, ready_steps, taken_tasks, taken_steps, v_live
+    from tasker.release_children(done_tasks, done_steps, v_now, p_worker_id, p_queues, p_priority, p_limit, p_now) c;
+  end if;
 
   -- Along a chain one step ends and one becomes available: nothing to write, no task row to lock.
   select array_agg(d.task_id), array_agg(d.delta) into v_adjust, v_deltas from (
     select x.task_id, sum(x.delta)::integer as delta
-    from (select unnest(v_tasks), -1 union all select unnest(v_live_tasks), 1) x (task_id, delta) group by 1) d
+    from (select unnest(done_tasks), -1 union all select unnest(v_live), 1) x (task_id, delta) group by 1) d
   where d.delta <> 0;
-
-  return query select 'completed', d.task_id, d.step_id from unnest(v_tasks, v_steps) d (task_id, step_id);
-  return query select c.kind, c.task_id, c.step_id from unnest(v_kinds, v_ready_tasks, v_ready_steps) c (kind, task_id, step_id);
   if v_adjust is not null then
-    return query select a.state, a.task_id, null::bigint from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
+    select array_agg(a.task_id), array_agg(a.state) into settled_tasks, settled_states from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
   end if;
-  if 'ready' = any (v_kinds) then perform tasker.wake_workers(); end if;
+  if ready_tasks is not null then perform tasker.wake_workers(); end if;
 end $$;
-comment on function tasker.finish_steps(bigint[], bigint[], integer[], jsonb[], timestamptz, bigint, integer[], integer, integer) is
+comment on function tasker.finish_steps(bigint[], bigint[], integer[], jsonb[], timestamptz, boolean, bigint, integer[], integer, integer) is
   'Writes results, releases the children, settles the tasks; internal to the commands.';
 
 -- The highest priority (the least number) at which something waits in some queues, NULL if nothing does.
@@ -825,7 +844,7 @@ comment on function tasker.first_priority(integer[], integer[], integer[], times
 -- An average of nothing is NULL. A step's row carries the instants of its last claim and of its completion as
 -- the log has them, so the log need not be read.
 -- Cost: the tasks of the period (a BRIN index on created_at) and their steps by key, which offset 0 sees to, as a
--- join may read all that ever ran; the open tasks by index alone; a probe for each workflow.
+-- join may read all that ever ran; the open tasks by index alone; a probe for each definition.
 create or replace function tasker.get_analytics_metrics(p_since timestamptz default null, p_now timestamptz default statement_timestamp())
 returns table (
   active_tasks_count bigint, total_namespaces_count bigint, unique_task_types_count bigint, system_health_score double precision,
@@ -833,12 +852,12 @@ returns table (
   avg_task_duration double precision, avg_step_duration double precision, step_throughput bigint, analysis_period_start timestamptz,
   calculated_at timestamptz, cancelled_count bigint, resolved_manually_count bigint, open_count bigint)
 language sql stable rows 1 as $$
-  -- From one workflow that has tasks to the next: a join would read every task.
-  with recursive used (named_task_id) as (
-    (select t.named_task_id from tasker.tasks t order by t.named_task_id limit 1)
+  -- From one definition that has tasks to the next: a join would read every task.
+  with recursive used (definition_id) as (
+    (select t.definition_id from tasker.tasks t order by t.definition_id limit 1)
     union all
-    select (select t.named_task_id from tasker.tasks t where t.named_task_id > u.named_task_id order by t.named_task_id limit 1)
-    from used u where u.named_task_id is not null)
+    select (select t.definition_id from tasker.tasks t where t.definition_id > u.definition_id order by t.definition_id limit 1)
+    from used u where u.definition_id is not null)
   select o.active, k.namespaces, k.types, coalesce(round(m.complete::numeric / nullif(m.complete + m.error, 0), 3), 1)::double precision,
     m.tasks, m.complete, m.error, coalesce(round(m.complete * 100.0 / nullif(m.tasks, 0), 2), 0)::double precision,
     coalesce(round(m.error * 100.0 / nullif(m.tasks, 0), 2), 0)::double precision, round(m.seconds, 3)::double precision,
@@ -855,10 +874,10 @@ language sql stable rows 1 as $$
     from tasker.tasks t
     cross join lateral (select s.state, s.finished_at, s.last_attempted_at from tasker.workflow_steps s where s.task_id = t.task_id offset 0) s
     where t.created_at > coalesce(p_since, p_now - interval '1 hour') and t.created_at <= p_now) s
-  cross join (select count(*) as active from tasker.tasks t where t.state in ('pending', 'in_progress')) o
+  cross join (select count(*) as active from tasker.tasks t where t.finished_at is null) o
   cross join (
     select count(distinct n.task_namespace_id) as namespaces, count(distinct (n.task_namespace_id, n.name)) as types
-    from used u join tasker.named_tasks n on n.named_task_id = u.named_task_id) k
+    from used u join tasker.task_definitions d on d.definition_id = u.definition_id join tasker.named_tasks n on n.named_task_id = d.named_task_id) k
 $$;
 comment on function tasker.get_analytics_metrics(timestamptz, timestamptz) is 'How the tasks that were created in a period have fared up to now.';
 
@@ -1013,7 +1032,7 @@ returns table (
   retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
   generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
 language sql stable parallel safe rows 10 as $$
-  select * from tasker.step_readiness_at(p_now) r
+  select * from tasker.step_readiness_at(p_now, false) r
   where r.task_id = p_task_id and (p_step_ids is null or r.workflow_step_id = any (p_step_ids))
   order by r.workflow_step_id
 $$;
@@ -1038,13 +1057,13 @@ returns table (
   retryable boolean, available_at timestamptz, retry_due boolean, held boolean, paused boolean, failure_kind text, last_error text,
   generation integer, task_state text, handler text, worker_id bigint, lease_until timestamptz, detail text)
 language sql stable parallel safe rows 1000 as $$
-  (select * from tasker.step_readiness_at(p_now) r where r.task_id = any (p_task_ids) order by r.task_id, r.workflow_step_id)
+  (select * from tasker.step_readiness_at(p_now, false) r where r.task_id = any (p_task_ids) order by r.task_id, r.workflow_step_id)
   union all
   -- Only one branch runs. The two ranges say everything or nothing once more: the planner takes a range whose
   -- bounds it does not know for a two-hundredth, so a generic plan counts this branch for next to nothing,
   -- and a prepared call with an array is not planned anew each time.
-  select * from tasker.step_readiness_at(p_now) r
-  where p_task_ids is null and r.task_state in ('pending', 'in_progress')
+  select * from tasker.step_readiness_at(p_now, true) r
+  where p_task_ids is null
     and r.task_id between case when p_task_ids is null then 0 else 1 end and case when p_task_ids is null then 9223372036854775807 else 0 end
     and r.task_state between case when p_task_ids is null then 'a' else 'z' end and case when p_task_ids is null then 'z' else 'a' end
 $$;
@@ -1089,11 +1108,11 @@ language sql stable rows 1 as $$
   cross join (
     select count(*) filter (where t.state = 'pending') as pending, count(*) filter (where t.state = 'in_progress') as in_progress,
       count(t.paused_at) as paused
-    from tasker.tasks t where t.state in ('pending', 'in_progress')) o
+    from tasker.tasks t where t.finished_at is null) o
   cross join (
     select count(*) filter (where t.state = 'error') as error, count(*) filter (where t.state = 'cancelled') as cancelled,
       count(*) filter (where t.state = 'resolved_manually') as resolved_manually
-    from tasker.tasks t where t.state in ('error', 'cancelled', 'resolved_manually')) h
+    from tasker.tasks t where t.outcome in ('error', 'cancelled', 'resolved_manually')) h
   cross join (
     select count(*) filter (where s.state = 'cancelled') as cancelled, count(*) filter (where s.state = 'resolved_manually') as resolved_manually
     from tasker.workflow_steps s where s.state in ('cancelled', 'resolved_manually')) r
@@ -1107,9 +1126,9 @@ language sql stable rows 1 as $$
       count(*) filter (where s.available_at is not null and s.held) as held,
       count(*) filter (where t.open and s.available_at is not null and not s.held and (s.paused or t.paused or q.paused_at is not null)) as paused
     from (
-      select t.task_id, t.paused_at is not null as paused, true as open from tasker.tasks t where t.state in ('pending', 'in_progress')
+      select t.task_id, t.paused_at is not null as paused, true as open from tasker.tasks t where t.finished_at is null
       union all
-      select t.task_id, false, false from tasker.tasks t where t.state in ('error', 'resolved_manually')) t
+      select t.task_id, false, false from tasker.tasks t where t.outcome in ('error', 'resolved_manually')) t
     cross join lateral (
       select s.state, s.attempts, s.retry_limit, s.retryable, s.failure_kind, s.available_at, s.held, s.paused, s.queue_id
       from tasker.workflow_steps s where s.task_id = t.task_id offset 0) s
@@ -1133,7 +1152,7 @@ returns table (
   completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
   held_steps bigint, next_retry_at timestamptz, detailed_status text)
 language sql stable parallel safe rows 1 as $$
-  select * from tasker.task_execution_contexts_at(p_now) r where r.task_id = p_task_id
+  select * from tasker.task_execution_contexts_at(p_now, false) r where r.task_id = p_task_id
 $$;
 comment on function tasker.get_task_execution_context(bigint, timestamptz) is 'Where one task stands.';
 
@@ -1151,11 +1170,11 @@ returns table (
   completion_percentage numeric, health_status text, cancelled_steps bigint, dead_steps bigint, waiting_for_retry_steps bigint,
   held_steps bigint, next_retry_at timestamptz, detailed_status text)
 language sql stable parallel safe rows 100 as $$
-  (select * from tasker.task_execution_contexts_at(p_now) r where r.task_id = any (p_task_ids) order by r.task_id)
+  (select * from tasker.task_execution_contexts_at(p_now, false) r where r.task_id = any (p_task_ids) order by r.task_id)
   union all
   -- As in tasker.get_step_readiness_status_batch: the ranges are for the generic plan.
-  select * from tasker.task_execution_contexts_at(p_now) r
-  where p_task_ids is null and r.status in ('pending', 'in_progress')
+  select * from tasker.task_execution_contexts_at(p_now, true) r
+  where p_task_ids is null
     and r.task_id between case when p_task_ids is null then 0 else 1 end and case when p_task_ids is null then 9223372036854775807 else 0 end
     and r.status between case when p_task_ids is null then 'a' else 'z' end and case when p_task_ids is null then 'z' else 'a' end
 $$;
@@ -1325,15 +1344,16 @@ comment on function tasker.lost_claims(bigint[], bigint[], integer[]) is 'Which 
 -- time. What is due already is not looked at, so nothing that stands in front costs anything.
 -- One bounded probe for each queue and priority.
 create or replace function tasker.next_due_after(p_queues integer[], p_now timestamptz) returns timestamptz
-language sql stable as $$
-  select min(h.available_at)
+language plpgsql stable set plan_cache_mode = force_generic_plan as $$
+begin
+  return (select min(h.available_at)
   from unnest(p_queues) q (queue_id) cross join generate_series(1, 5) p (priority)
   cross join lateral (
     select s.available_at from tasker.workflow_steps s
     where s.queue_id = q.queue_id and s.priority = p.priority::smallint
       and s.available_at is not null and not s.held and not s.paused and s.available_at > p_now
-    order by s.available_at, s.workflow_step_id limit 1) h
-$$;
+    order by s.available_at, s.workflow_step_id limit 1) h);
+end $$;
 comment on function tasker.next_due_after(integer[], timestamptz) is 'The earliest later instant at which a step of some queues becomes claimable.';
 
 -- When the next step becomes claimable for a worker: the earliest available_at over its queues, which may
@@ -1595,7 +1615,7 @@ begin
 
   with k as materialized (
     select t.task_id, t.finished_at from tasker.tasks t
-    where t.state = p_state and t.finished_at < p_before and t.finished_at >= coalesce(p_after, '-infinity')
+    where t.outcome = p_state and t.finished_at < p_before and t.finished_at >= coalesce(p_after, '-infinity')
       and (v_workflows is null or t.named_task_id = any (v_workflows))
     order by t.finished_at limit p_limit for update skip locked),
   n as (
@@ -1663,14 +1683,11 @@ comment on function tasker.recount_tasks(bigint[], timestamptz, text, text) is
 --   p_content_hash  SHA-256 of its canonical JSON, lowercase hex
 -- Returns the definition_id. Two sessions that register the same text at once get the same id.
 create or replace function tasker.register_definition(p_definition jsonb, p_content_hash text)
-returns bigint language plpgsql as $$
+returns bigint language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare v_namespace integer; v_paused_at timestamptz; v_named_task integer; v_definition bigint;
 begin
-  select d.definition_id into v_definition
-  from tasker.task_namespaces m join tasker.named_tasks t on t.task_namespace_id = m.task_namespace_id
-  join tasker.task_definitions d on d.named_task_id = t.named_task_id
-  where m.name = p_definition ->> 'namespace' and t.name = p_definition ->> 'name' and t.version = p_definition ->> 'version'
-    and d.content_hash = p_content_hash for key share of d;
+  select d.definition_id into v_definition from tasker.task_definitions d
+  where d.content_hash = p_content_hash and d.definition = p_definition for key share;
   if found then return v_definition; end if;
   -- Find-or-create is insert-or-nothing and then read: a concurrent creator is waited for.
   insert into tasker.task_namespaces (name) values (p_definition ->> 'namespace') on conflict (name) do nothing;
@@ -1684,13 +1701,17 @@ begin
   loop
     insert into tasker.task_definitions (named_task_id, content_hash, definition, failure_policy)
     values (v_named_task, p_content_hash, p_definition, coalesce(p_definition ->> 'failure_policy', 'drain'))
-    on conflict (named_task_id, content_hash) do nothing returning definition_id into v_definition;
+    on conflict (content_hash) do nothing returning definition_id into v_definition;
     exit when found;
     -- Locked as a task that refers to it would lock it: tasker.prune_leftovers passes it over until the caller has
     -- ended. Where that was faster, it is written anew.
     select definition_id into v_definition from tasker.task_definitions
-    where named_task_id = v_named_task and content_hash = p_content_hash for key share;
+    where content_hash = p_content_hash and definition = p_definition for key share;
     if found then return v_definition; end if;
+    if exists (select from tasker.task_definitions where content_hash = p_content_hash and definition <> p_definition) then
+      raise exception 'the hash % belongs to another definition', p_content_hash using errcode = 'invalid_parameter_value',
+        hint = 'Pass the SHA-256 of the canonical JSON of this one.';
+    end if;
   end loop;
 
   insert into tasker.dependent_systems (name)
@@ -2222,20 +2243,17 @@ end $$;
 comment on function tasker.retry_tasks(bigint[], text, text, timestamptz) is 'Retries every failed and cancelled step of the tasks.';
 
 -- The queues that a living worker claims from, paused ones left out, under a lock that lets renewals pass
--- and an expiry not. Internal to the claims.
--- Returns NULL for a worker that has ended or whose lease ran out.
+-- and an expiry not; and whether it is marked as waiting. Internal to the claims.
+-- Returns NULLs for a worker that has ended or whose lease ran out.
 -- Locks: the worker (key share).
-create or replace function tasker.served_queues(p_worker_id bigint, p_now timestamptz) returns integer[]
+create or replace function tasker.served_queues(p_worker_id bigint, p_now timestamptz, out queues integer[], out waiting boolean)
 language plpgsql set plan_cache_mode = force_generic_plan as $$
-declare v_worker tasker.workers;
 begin
-  select * into v_worker from tasker.workers w
+  select w.waiting, array(
+      select q.queue_id from tasker.queues q join tasker.task_namespaces n on n.task_namespace_id = q.task_namespace_id
+      where q.paused_at is null and q.handler = any (w.handlers) and (w.namespaces is null or n.name = any (w.namespaces)))
+  into waiting, queues from tasker.workers w
   where w.worker_id = p_worker_id and w.ended_at is null and w.lease_until > coalesce(p_now, clock_timestamp()) for key share;
-  if not found then return null; end if;
-  return array(
-    select q.queue_id from tasker.queues q join tasker.task_namespaces n on n.task_namespace_id = q.task_namespace_id
-    where q.paused_at is null and q.handler = any (v_worker.handlers)
-      and (v_worker.namespaces is null or n.name = any (v_worker.namespaces)));
 end $$;
 comment on function tasker.served_queues(bigint, timestamptz) is 'The queues that a living worker claims from; internal to the claims.';
 
@@ -2408,8 +2426,9 @@ comment on function tasker.step_controls(bigint, bigint, integer, timestamptz) i
 -- and its queue mean at an instant. Inlined, so a filter by task or by state of the task reads by index and
 -- columns that nobody asks for cost nothing: it has no order of its own, and joins by key from the left, which
 -- the planner drops where the joined table is not asked about.
+--   p_open  whether only open tasks are meant; written as a constant, so that their index serves
 -- Columns as tasker.get_step_readiness_status_batch.
-create or replace function tasker.step_readiness_at(p_now timestamptz)
+create or replace function tasker.step_readiness_at(p_now timestamptz, p_open boolean)
 returns table (
   workflow_step_id bigint, task_id bigint, named_step_id integer, name text, current_state text, dependencies_satisfied boolean,
   retry_eligible boolean, ready_for_execution boolean, last_failure_at timestamptz, next_retry_at timestamptz, total_parents integer,
@@ -2440,8 +2459,9 @@ language sql stable parallel safe rows 1000 as $$
   left join tasker.queues q on q.queue_id = s.queue_id
   left join tasker.named_steps n on n.named_step_id = s.named_step_id
   left join tasker.workers w on w.worker_id = s.worker_id
+  where not p_open or t.finished_at is null
 $$;
-comment on function tasker.step_readiness_at(timestamptz) is 'Readiness of every step, to be filtered; internal to the read functions.';
+comment on function tasker.step_readiness_at(timestamptz, boolean) is 'Readiness of every step, to be filtered; internal to the read functions.';
 
 -- What tasker.explain_steps judges, for every step of the tasks, from the stored rows; the log only says
 -- since when and by whom. Internal to tasker.explain_steps.
@@ -2636,7 +2656,7 @@ begin
     join s p on p.named_step_id = d.from_named_step_id
     join s c on c.named_step_id = d.to_named_step_id and c.task_id = p.task_id
     where d.definition_id = p_definition_id)
-  select coalesce(array_agg(t.task_id), '{}') into v_ids from t;
+  select coalesce(array_agg(t.task_id order by t.task_id), '{}') into v_ids from t;
 
   if exists (select from jsonb_array_elements(p_requests) r where jsonb_array_length(coalesce(r -> 'bypass_steps', '[]')) > 0) then
     if exists (
@@ -2669,6 +2689,10 @@ begin
     perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);
   end if;
 
+  if cardinality(v_ids) = jsonb_array_length(p_requests) then
+    return query select (i.place - 1)::integer, i.task_id, true from unnest(v_ids) with ordinality i (task_id, place);
+    return;
+  end if;
   return query
   select (r.place - 1)::integer, t.task_id, t.task_id = any (v_ids) and r.place = min(r.place) over (partition by t.task_id)
   from jsonb_array_elements(p_requests) with ordinality r (request, place)
@@ -2685,23 +2709,23 @@ comment on function tasker.submit_tasks(bigint, jsonb, timestamptz) is 'Creates 
 --                  claimed but that an old snapshot keeps from being removed stand before it and are not
 --                  passed over again. Empty arrays read from the beginning
 --   p_now          the instant; NULL reads the database's clock
--- Returns one row a step in the order of claiming, with the key that it was found under.
+-- Returns one row: the steps in the order of claiming, as task_ids and step_ids (empty if there was none), and
+-- the last key read of each queue and priority.
 -- Locks: steps without waiting, tasks that this claim starts by id.
 -- Shape: heads of all queues and priorities are peeked with one bounded probe each, so that neither the
 -- number of tasks nor rows that are due later, held or paused cost anything; then each queue is read in
 -- index order. One statement over all queues would sort the backlog.
 create or replace function tasker.take_steps(
   p_worker_id bigint, p_queues integer[], p_limit integer, p_after_queues integer[], p_after_priorities integer[],
-  p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz default null)
-returns table (task_id bigint, workflow_step_id bigint, queue_id integer, priority integer, available_at timestamptz)
-language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+  p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz,
+  out task_ids bigint[], out step_ids bigint[], out head_queues integer[], out head_priorities integer[], out head_ats timestamptz[], out head_ids bigint[])
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := coalesce(p_now, clock_timestamp()); v_head record;
-  v_tasks bigint[] := '{}'; v_steps bigint[] := '{}'; v_states text[] := '{}';
-  v_queues integer[] := '{}'; v_priorities integer[] := '{}'; v_ats timestamptz[] := '{}';
-  v_more_tasks bigint[]; v_more_steps bigint[]; v_more_states text[]; v_more_ats timestamptz[];
+  v_now timestamptz := coalesce(p_now, clock_timestamp()); v_head record; v_states text[] := '{}';
+  v_tasks bigint[]; v_steps bigint[]; v_more text[]; v_at timestamptz;
 begin
+  task_ids := '{}'; step_ids := '{}'; head_queues := '{}'; head_priorities := '{}'; head_ats := '{}'; head_ids := '{}';
   for v_head in
     select q.queue_id, p.priority, h.available_at, coalesce(a.at, '-infinity') as after_at, coalesce(a.id, 0) as after_id
     from unnest(p_queues) q (queue_id) cross join generate_series(1, 5) p (priority)
@@ -2720,22 +2744,22 @@ begin
       where s.queue_id = v_head.queue_id and s.priority = v_head.priority::smallint
         and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
         and (s.available_at, s.workflow_step_id) > (v_head.after_at, v_head.after_id)
-      order by s.available_at, s.workflow_step_id limit p_limit - cardinality(v_steps) for update skip locked)
-    select coalesce(array_agg(k.task_id), '{}'), coalesce(array_agg(k.workflow_step_id), '{}'), coalesce(array_agg(k.state), '{}'),
-           coalesce(array_agg(k.available_at), '{}')
-    into v_more_tasks, v_more_steps, v_more_states, v_more_ats from k;
-    v_tasks := v_tasks || v_more_tasks;
-    v_steps := v_steps || v_more_steps;
-    v_states := v_states || v_more_states;
-    v_ats := v_ats || v_more_ats;
-    v_queues := v_queues || array_fill(v_head.queue_id, array[cardinality(v_more_steps)]);
-    v_priorities := v_priorities || array_fill(v_head.priority, array[cardinality(v_more_steps)]);
-    exit when cardinality(v_steps) >= p_limit;
+      order by s.available_at, s.workflow_step_id limit p_limit - cardinality(step_ids) for update skip locked)
+    select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.state), max(k.available_at) into v_tasks, v_steps, v_more, v_at from k;
+    continue when v_tasks is null;
+    task_ids := task_ids || v_tasks;
+    step_ids := step_ids || v_steps;
+    v_states := v_states || v_more;
+    head_queues := head_queues || v_head.queue_id;
+    head_priorities := head_priorities || v_head.priority;
+    head_ats := head_ats || v_at;
+    head_ids := head_ids || v_steps[cardinality(v_steps)];
+    exit when cardinality(step_ids) >= p_limit;
   end loop;
-  if cardinality(v_steps) = 0 then return; end if;
+  if cardinality(step_ids) = 0 then return; end if;
   v_now := greatest(v_now, coalesce(p_now, clock_timestamp()));
 
-  with k as (select * from unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state)),
+  with k as (select * from unnest(task_ids, step_ids, v_states) k (task_id, step_id, state)),
   u as (
     update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
       available_at = null, worker_id = p_worker_id, last_attempted_at = v_now, backoff_request_seconds = null
@@ -2745,14 +2769,13 @@ begin
   select u.task_id, u.workflow_step_id, p_worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'in_progress' from u;
 
   with k as materialized (
-    select t.task_id from tasker.tasks t where t.task_id = any (v_tasks) and t.state = 'pending' order by t.task_id for update),
+    select t.task_id from tasker.tasks t where t.task_id = any (task_ids) and t.state = 'pending' order by t.task_id for update),
   u as (
     update tasker.tasks t set state = 'in_progress', seq = t.seq + 1 from k where t.task_id = k.task_id and t.state = 'pending'
     returning t.task_id, t.seq)
   insert into tasker.task_transitions (task_id, at, seq, from_state, to_state)
   select u.task_id, v_now, u.seq, 'pending', 'in_progress' from u;
 
-  return query select * from unnest(v_tasks, v_steps, v_queues, v_priorities, v_ats);
 end $$;
 comment on function tasker.take_steps(bigint, integer[], integer, integer[], integer[], timestamptz[], bigint[], timestamptz) is
   'Takes the next steps of some queues for a worker; internal to the claims.';
@@ -2760,7 +2783,7 @@ comment on function tasker.take_steps(bigint, integer[], integer, integer[], int
 -- Where every task there is stands, for callers that filter it by task or status: the one text of how steps are
 -- counted and what follows. Inlined, so the filter reaches the tables; it has no order of its own.
 -- Columns as tasker.get_task_execution_contexts_batch.
-create or replace function tasker.task_execution_contexts_at(p_now timestamptz)
+create or replace function tasker.task_execution_contexts_at(p_now timestamptz, p_open boolean)
 returns table (
   task_id bigint, named_task_id integer, status text, total_steps bigint, pending_steps bigint, in_progress_steps bigint,
   completed_steps bigint, failed_steps bigint, ready_steps bigint, execution_status text, recommended_action text,
@@ -2798,9 +2821,10 @@ language sql stable parallel safe rows 1000 as $$
           s.state = 'cancelled' or s.state in ('pending', 'error')
             and not tasker.is_claimable(s.state, 0, s.attempts, s.retry_limit, s.retryable, s.failure_kind) as dead
         from tasker.workflow_steps s left join tasker.queues q on q.queue_id = s.queue_id where s.task_id = t.task_id) s on true
+      where not p_open or t.finished_at is null
       group by t.task_id, t.named_task_id, t.state) a) c
 $$;
-comment on function tasker.task_execution_contexts_at(timestamptz) is 'Where every task stands, to be filtered; internal to the read functions.';
+comment on function tasker.task_execution_contexts_at(timestamptz, boolean) is 'Where every task stands, to be filtered; internal to the read functions.';
 
 -- Tells workers that wait for work to look again, by a notification on the channel `tasker` that arrives
 -- when the caller's transaction commits. A hint only: whoever misses it looks at its next poll. While no

@@ -14,14 +14,13 @@ returns table (
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
-declare v_queues integer[]; v_tasks bigint[]; v_steps bigint[];
+declare v_worker record; v_taken record;
 begin
   perform tasker.expire_leases(100, p_now);
-  v_queues := tasker.served_queues(p_worker_id, p_now);
-  if v_queues is null then return; end if;
-  select array_agg(k.task_id), array_agg(k.workflow_step_id) into v_tasks, v_steps
-  from tasker.take_steps(p_worker_id, v_queues, p_limit, '{}', '{}', '{}', '{}', p_now) k;
-  return query select * from tasker.claimed_steps(v_tasks, v_steps);
+  v_worker := tasker.served_queues(p_worker_id, p_now);
+  if v_worker.queues is null then return; end if;
+  v_taken := tasker.take_steps(p_worker_id, v_worker.queues, p_limit, '{}', '{}', '{}', '{}', p_now);
+  return query select * from tasker.claimed_steps(v_taken.task_ids, v_taken.step_ids);
 end $$;
 comment on function tasker.claim_steps(bigint, integer, timestamptz) is
   'Claims the next steps for a worker, with all that their handlers need; takes back steps of dead workers first.';

@@ -6,14 +6,11 @@
 --   p_content_hash  SHA-256 of its canonical JSON, lowercase hex
 -- Returns the definition_id. Two sessions that register the same text at once get the same id.
 create or replace function tasker.register_definition(p_definition jsonb, p_content_hash text)
-returns bigint language plpgsql as $$
+returns bigint language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare v_namespace integer; v_paused_at timestamptz; v_named_task integer; v_definition bigint;
 begin
-  select d.definition_id into v_definition
-  from tasker.task_namespaces m join tasker.named_tasks t on t.task_namespace_id = m.task_namespace_id
-  join tasker.task_definitions d on d.named_task_id = t.named_task_id
-  where m.name = p_definition ->> 'namespace' and t.name = p_definition ->> 'name' and t.version = p_definition ->> 'version'
-    and d.content_hash = p_content_hash for key share of d;
+  select d.definition_id into v_definition from tasker.task_definitions d
+  where d.content_hash = p_content_hash and d.definition = p_definition for key share;
   if found then return v_definition; end if;
   -- Find-or-create is insert-or-nothing and then read: a concurrent creator is waited for.
   insert into tasker.task_namespaces (name) values (p_definition ->> 'namespace') on conflict (name) do nothing;
@@ -27,13 +24,17 @@ begin
   loop
     insert into tasker.task_definitions (named_task_id, content_hash, definition, failure_policy)
     values (v_named_task, p_content_hash, p_definition, coalesce(p_definition ->> 'failure_policy', 'drain'))
-    on conflict (named_task_id, content_hash) do nothing returning definition_id into v_definition;
+    on conflict (content_hash) do nothing returning definition_id into v_definition;
     exit when found;
     -- Locked as a task that refers to it would lock it: tasker.prune_leftovers passes it over until the caller has
     -- ended. Where that was faster, it is written anew.
     select definition_id into v_definition from tasker.task_definitions
-    where named_task_id = v_named_task and content_hash = p_content_hash for key share;
+    where content_hash = p_content_hash and definition = p_definition for key share;
     if found then return v_definition; end if;
+    if exists (select from tasker.task_definitions where content_hash = p_content_hash and definition <> p_definition) then
+      raise exception 'the hash % belongs to another definition', p_content_hash using errcode = 'invalid_parameter_value',
+        hint = 'Pass the SHA-256 of the canonical JSON of this one.';
+    end if;
   end loop;
 
   insert into tasker.dependent_systems (name)

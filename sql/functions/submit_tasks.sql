@@ -52,7 +52,7 @@ begin
     join s p on p.named_step_id = d.from_named_step_id
     join s c on c.named_step_id = d.to_named_step_id and c.task_id = p.task_id
     where d.definition_id = p_definition_id)
-  select coalesce(array_agg(t.task_id), '{}') into v_ids from t;
+  select coalesce(array_agg(t.task_id order by t.task_id), '{}') into v_ids from t;
 
   if exists (select from jsonb_array_elements(p_requests) r where jsonb_array_length(coalesce(r -> 'bypass_steps', '[]')) > 0) then
     if exists (
@@ -85,6 +85,10 @@ begin
     perform tasker.adjust_tasks(v_ids, array_fill(0, array[cardinality(v_ids)]), p_now);
   end if;
 
+  if cardinality(v_ids) = jsonb_array_length(p_requests) then
+    return query select (i.place - 1)::integer, i.task_id, true from unnest(v_ids) with ordinality i (task_id, place);
+    return;
+  end if;
   return query
   select (r.place - 1)::integer, t.task_id, t.task_id = any (v_ids) and r.place = min(r.place) over (partition by t.task_id)
   from jsonb_array_elements(p_requests) with ordinality r (request, place)

@@ -7,23 +7,23 @@
 --                  claimed but that an old snapshot keeps from being removed stand before it and are not
 --                  passed over again. Empty arrays read from the beginning
 --   p_now          the instant; NULL reads the database's clock
--- Returns one row a step in the order of claiming, with the key that it was found under.
+-- Returns one row: the steps in the order of claiming, as task_ids and step_ids (empty if there was none), and
+-- the last key read of each queue and priority.
 -- Locks: steps without waiting, tasks that this claim starts by id.
 -- Shape: heads of all queues and priorities are peeked with one bounded probe each, so that neither the
 -- number of tasks nor rows that are due later, held or paused cost anything; then each queue is read in
 -- index order. One statement over all queues would sort the backlog.
 create or replace function tasker.take_steps(
   p_worker_id bigint, p_queues integer[], p_limit integer, p_after_queues integer[], p_after_priorities integer[],
-  p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz default null)
-returns table (task_id bigint, workflow_step_id bigint, queue_id integer, priority integer, available_at timestamptz)
-language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+  p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz,
+  out task_ids bigint[], out step_ids bigint[], out head_queues integer[], out head_priorities integer[], out head_ats timestamptz[], out head_ids bigint[])
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz := coalesce(p_now, clock_timestamp()); v_head record;
-  v_tasks bigint[] := '{}'; v_steps bigint[] := '{}'; v_states text[] := '{}';
-  v_queues integer[] := '{}'; v_priorities integer[] := '{}'; v_ats timestamptz[] := '{}';
-  v_more_tasks bigint[]; v_more_steps bigint[]; v_more_states text[]; v_more_ats timestamptz[];
+  v_now timestamptz := coalesce(p_now, clock_timestamp()); v_head record; v_states text[] := '{}';
+  v_tasks bigint[]; v_steps bigint[]; v_more text[]; v_at timestamptz;
 begin
+  task_ids := '{}'; step_ids := '{}'; head_queues := '{}'; head_priorities := '{}'; head_ats := '{}'; head_ids := '{}';
   for v_head in
     select q.queue_id, p.priority, h.available_at, coalesce(a.at, '-infinity') as after_at, coalesce(a.id, 0) as after_id
     from unnest(p_queues) q (queue_id) cross join generate_series(1, 5) p (priority)
@@ -42,22 +42,22 @@ begin
       where s.queue_id = v_head.queue_id and s.priority = v_head.priority::smallint
         and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
         and (s.available_at, s.workflow_step_id) > (v_head.after_at, v_head.after_id)
-      order by s.available_at, s.workflow_step_id limit p_limit - cardinality(v_steps) for update skip locked)
-    select coalesce(array_agg(k.task_id), '{}'), coalesce(array_agg(k.workflow_step_id), '{}'), coalesce(array_agg(k.state), '{}'),
-           coalesce(array_agg(k.available_at), '{}')
-    into v_more_tasks, v_more_steps, v_more_states, v_more_ats from k;
-    v_tasks := v_tasks || v_more_tasks;
-    v_steps := v_steps || v_more_steps;
-    v_states := v_states || v_more_states;
-    v_ats := v_ats || v_more_ats;
-    v_queues := v_queues || array_fill(v_head.queue_id, array[cardinality(v_more_steps)]);
-    v_priorities := v_priorities || array_fill(v_head.priority, array[cardinality(v_more_steps)]);
-    exit when cardinality(v_steps) >= p_limit;
+      order by s.available_at, s.workflow_step_id limit p_limit - cardinality(step_ids) for update skip locked)
+    select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.state), max(k.available_at) into v_tasks, v_steps, v_more, v_at from k;
+    continue when v_tasks is null;
+    task_ids := task_ids || v_tasks;
+    step_ids := step_ids || v_steps;
+    v_states := v_states || v_more;
+    head_queues := head_queues || v_head.queue_id;
+    head_priorities := head_priorities || v_head.priority;
+    head_ats := head_ats || v_at;
+    head_ids := head_ids || v_steps[cardinality(v_steps)];
+    exit when cardinality(step_ids) >= p_limit;
   end loop;
-  if cardinality(v_steps) = 0 then return; end if;
+  if cardinality(step_ids) = 0 then return; end if;
   v_now := greatest(v_now, coalesce(p_now, clock_timestamp()));
 
-  with k as (select * from unnest(v_tasks, v_steps, v_states) k (task_id, step_id, state)),
+  with k as (select * from unnest(task_ids, step_ids, v_states) k (task_id, step_id, state)),
   u as (
     update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
       available_at = null, worker_id = p_worker_id, last_attempted_at = v_now, backoff_request_seconds = null
@@ -67,14 +67,13 @@ begin
   select u.task_id, u.workflow_step_id, p_worker_id, v_now, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'in_progress' from u;
 
   with k as materialized (
-    select t.task_id from tasker.tasks t where t.task_id = any (v_tasks) and t.state = 'pending' order by t.task_id for update),
+    select t.task_id from tasker.tasks t where t.task_id = any (task_ids) and t.state = 'pending' order by t.task_id for update),
   u as (
     update tasker.tasks t set state = 'in_progress', seq = t.seq + 1 from k where t.task_id = k.task_id and t.state = 'pending'
     returning t.task_id, t.seq)
   insert into tasker.task_transitions (task_id, at, seq, from_state, to_state)
   select u.task_id, v_now, u.seq, 'pending', 'in_progress' from u;
 
-  return query select * from unnest(v_tasks, v_steps, v_queues, v_priorities, v_ats);
 end $$;
 comment on function tasker.take_steps(bigint, integer[], integer, integer[], integer[], timestamptz[], bigint[], timestamptz) is
   'Takes the next steps of some queues for a worker; internal to the claims.';

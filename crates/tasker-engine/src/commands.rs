@@ -192,15 +192,24 @@ type ExchangeRow = (
     Option<DateTime<Utc>>,
 );
 
-/// Reports attempts that succeeded (other reports are not looked at) and claims up to `limit` steps behind
-/// the given heads, in one round trip and one commit; goes on with children before it takes other steps of
-/// their priority. With `expire` and without reports it takes back steps of dead workers first. SQL function
-/// `tasker.exchange_steps`.
+/// What a turn asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// The most steps to claim.
+    pub limit: i32,
+    /// Whether to claim others than the children of what is reported.
+    pub further: bool,
+    /// Whether to take back steps of dead workers first; not together with reports.
+    pub expire: bool,
+}
+
+/// Reports attempts that succeeded (other reports are not looked at) and claims steps, other than children
+/// those behind the given heads, in one round trip and one commit; goes on with children before it takes other
+/// steps of their priority. SQL function `tasker.exchange_steps`.
 pub fn exchange(
     conn: &mut PgConnection,
     worker: WorkerId,
-    limit: i32,
-    expire: bool,
+    ask: Ask,
     reports: &[Report],
     after: &[Head],
     now: Option<DateTime<Utc>>,
@@ -215,7 +224,19 @@ pub fn exchange(
     let ids: Vec<i64> = after.iter().map(|h| h.step_id).collect();
     let rows: Vec<ExchangeRow> = around("exchange", || {
         exchange_steps(
-            worker.0, limit, expire, tasks, steps, tokens, results, queues, priorities, ats, ids, now,
+            worker.0,
+            ask.limit,
+            ask.further,
+            ask.expire,
+            tasks,
+            steps,
+            tokens,
+            results,
+            queues,
+            priorities,
+            ats,
+            ids,
+            now,
         )
         .load(conn)
     })?;

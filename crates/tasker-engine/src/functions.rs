@@ -14,8 +14,8 @@ table_function! {
 
 table_function! {
     fn exchange_steps(
-        p_worker_id: BigInt, p_limit: Integer, p_expire: Bool, p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>,
-        p_tokens: Array<Integer>, p_results: Array<Jsonb>, p_after_queues: Array<Integer>, p_after_priorities: Array<Integer>,
+        p_worker_id: BigInt, p_limit: Integer, p_further: Bool, p_expire: Bool, p_task_ids: Array<BigInt>,
+        p_step_ids: Array<BigInt>, p_tokens: Array<Integer>, p_results: Array<Jsonb>, p_after_queues: Array<Integer>, p_after_priorities: Array<Integer>,
         p_after_at: Array<Timestamptz>, p_after_ids: Array<BigInt>, p_now: Nullable<Timestamptz>,
     ) -> (kind) {
         kind -> Text, task_id -> Nullable<BigInt>, workflow_step_id -> Nullable<BigInt>, token -> Nullable<Integer>,

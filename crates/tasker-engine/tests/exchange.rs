@@ -6,7 +6,7 @@ use diesel::PgConnection;
 use serde_json::json;
 use support::{Bench, HANDLER, execute, number, parts, register, texts};
 use tasker_engine::{
-    commands::{self, Claim, Exchanged, Head, exchange},
+    commands::{self, Ask, Claim, Exchanged, Head, exchange},
     definition::{StepDefinition, WorkflowDefinition, WorkflowParts},
     report::Report,
 };
@@ -17,7 +17,7 @@ fn done(claim: &Claim) -> Report {
 }
 
 fn turn(conn: &mut PgConnection, worker: WorkerId, limit: i32, reports: &[Report]) -> Exchanged {
-    exchange(conn, worker, limit, false, reports, &[], None).unwrap()
+    exchange(conn, worker, Ask { limit, further: true, expire: false }, reports, &[], None).unwrap()
 }
 
 fn names(exchanged: &Exchanged) -> Vec<&str> {
@@ -117,6 +117,24 @@ fn a_join_is_taken_once_by_whoever_ends_its_last_parent() {
 }
 
 #[test]
+fn a_short_turn_goes_on_with_children_and_leaves_other_work_to_the_next() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
+    let (task, claims) = bench.started();
+    bench.submit();
+    let ask = |further| Ask { limit: 9, further, expire: false };
+    let report = [done(&claims["a"])];
+    let short = exchange(&mut bench.conn, bench.worker, ask(false), &report, &[], None).unwrap();
+    assert_eq!((names(&short), short.due_in_ms), (vec!["b"], None));
+    assert_eq!(short.claimed[0].task_id, task);
+    let report = [done(&short.claimed[0].claim())];
+    let none = exchange(&mut bench.conn, bench.worker, ask(false), &report, &[], None).unwrap();
+    assert_eq!((none.claimed.len(), none.changes.settled.len()), (0, 1));
+    let next = exchange(&mut bench.conn, bench.worker, ask(true), &[], &[], None).unwrap();
+    assert_eq!(names(&next), ["a"]);
+    bench.database.assert_sound();
+}
+
+#[test]
 fn a_claim_reads_on_behind_a_head_and_a_sweep_finds_what_stands_before_it() {
     let mut bench = Bench::new(&[("a", &[])]);
     let tasks: Vec<_> = (0..4).map(|_| bench.submit()).collect();
@@ -126,7 +144,8 @@ fn a_claim_reads_on_behind_a_head_and_a_sweep_finds_what_stands_before_it() {
     assert_eq!(head.step_id, first.claimed[1].step_id.0);
     // The third was given back with an older instant than the head's: it stands before it.
     let behind = |conn: &mut PgConnection, heads: &[Head]| {
-        exchange(conn, bench.worker, 9, false, &[], heads, None).unwrap()
+        let ask = Ask { limit: 9, further: true, expire: false };
+        exchange(conn, bench.worker, ask, &[], heads, None).unwrap()
     };
     let moved =
         "update tasker.workflow_steps set available_at = available_at - interval '1 h' where task_id = ";
@@ -171,9 +190,12 @@ fn workers_are_woken_only_while_one_waits() {
     bench.submit();
     assert_eq!(heard(), 1);
     let busy = turn(&mut bench.conn, idle, 9, &[]);
+    bench.submit();
+    assert_eq!(heard(), 1, "with places left it goes on being told");
+    turn(&mut bench.conn, idle, 1, &[]);
     assert_eq!(number(&mut bench.conn, "select count(*) from tasker.workers where waiting"), 0);
     bench.submit();
-    assert_eq!(heard(), 0);
+    assert_eq!(heard(), 0, "with none left it is not");
     // What is gone on with is nobody else's business; what is left behind is.
     turn(&mut bench.conn, bench.worker, 9, &[]);
     turn(&mut bench.conn, bench.worker, 9, &[]);

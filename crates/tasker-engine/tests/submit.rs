@@ -251,3 +251,20 @@ fn by_name_the_highest_semantic_version_is_submitted() {
     assert!(unknown.unwrap_err().to_string().contains("no workflow nothing is registered"));
     bench.database.assert_sound();
 }
+
+#[test]
+fn a_hash_belongs_to_one_definition() {
+    let mut bench = Bench::new(CHAIN);
+    let hash = bench.definition.content_hash();
+    let one = serde_json::to_value(&bench.definition).unwrap();
+    let register = |bench: &mut Bench, text: &Value| {
+        tasker_engine::commands::register_definition(&mut bench.conn, text, &hash)
+    };
+    let id = register(&mut bench, &one).unwrap();
+    assert_eq!(register(&mut bench, &one).unwrap(), id);
+    let mut other = one.clone();
+    other["description"] = json!("another text under the same hash");
+    let refused = register(&mut bench, &other).unwrap_err().to_string();
+    assert!(refused.contains("belongs to another definition"), "{refused}");
+    assert_eq!(register(&mut bench, &one).unwrap(), id);
+}

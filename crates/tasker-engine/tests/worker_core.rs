@@ -308,3 +308,38 @@ fn until_idle_ends_when_nobody_has_anything_left() {
     core.drained(22 * MS, true);
     assert_eq!(core.next(22 * MS), Some(Action::Over(End::Stopped)));
 }
+
+#[test]
+fn a_turn_of_few_reports_leaves_other_work_to_the_next() {
+    let mut core = running(1..=1);
+    core.ended(claim(1), done(1));
+    let short = turn(&mut core, 2 * MS);
+    assert_eq!((short.reports.len(), short.claim, short.further), (1, 4, false));
+    answer(&mut core, 3 * MS, &short, vec![]);
+    let look = turn(&mut core, 3 * MS);
+    assert_eq!((look.reports.len(), look.further), (0, true), "the next comes at once");
+    answer(&mut core, 4 * MS, &look, vec![]);
+    assert_eq!(core.next(4 * MS), None);
+}
+
+#[test]
+fn a_chain_looks_for_other_work_every_few_milliseconds() {
+    let mut core = running(1..=1);
+    core.ended(claim(1), done(1));
+    let short = turn(&mut core, 2 * MS);
+    assert!(!short.further);
+    answer(&mut core, 3 * MS, &short, claims([2]));
+    assert_eq!(core.next(3 * MS), None, "the child runs");
+    assert!(core.wake_at() <= 6 * MS, "{:?}", core.wake_at());
+    core.ended(claim(2), done(2));
+    assert!(turn(&mut core, 7 * MS).further, "the last look is older than that");
+}
+
+#[test]
+fn whoever_was_woken_looks_with_the_next_report() {
+    let mut core = running(1..=1);
+    core.woken();
+    core.ended(claim(1), done(1));
+    let exchange = turn(&mut core, 2 * MS);
+    assert_eq!((exchange.reports.len(), exchange.further), (1, true));
+}

@@ -99,8 +99,6 @@ fn bound(conn: &mut PgConnection) -> Vec<Signature> {
 const UNBOUND: &[(&str, &str)] = &[
     ("tasker.adjust_tasks", "internal to the commands: settles tasks under their locks"),
     ("tasker.claimed_steps", "internal to the claims"),
-    ("tasker.finish_steps", "internal to tasker.complete_steps and tasker.exchange_steps"),
-    ("tasker.take_steps", "internal to the claims"),
     ("tasker.hold_rest", "internal to tasker.fail_steps and the operations"),
     ("tasker.lift_hold", "internal to the operations"),
     ("tasker.recount_tasks", "internal to the operations: holds, counts and settles under their locks"),

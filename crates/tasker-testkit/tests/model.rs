@@ -21,7 +21,7 @@ use tasker_engine::{
 use tasker_model::{FailureKind, StepId, TaskId, WorkerId};
 use tasker_testkit::{
     TestDatabase, check_invariants,
-    model::{At, Changes, Held, Logged, Millis, Plan, StepAnswer, Store, Workflow},
+    model::{Ask, At, Changes, Held, Logged, Millis, Plan, StepAnswer, Store, Workflow},
 };
 
 /// Handlers, each with a queue; the last is served by few workers.
@@ -233,25 +233,27 @@ impl Twins {
     }
 
     fn exchange(&mut self) {
-        let (worker, limit, expire) = (self.worker(), self.rng.usize(0..=4), self.rng.bool());
+        let worker = self.worker();
+        let (limit, further, expire) = (self.rng.usize(0..=4), self.rng.u8(..) < 192, self.rng.bool());
         let reports = if self.rng.u8(..) < 60 { vec![] } else { self.some_claims() };
-        self.said("exchange", &(worker, limit, expire, &reports));
+        self.said("exchange", &(worker, limit, further, expire, &reports));
         let sent: Vec<_> =
             reports.iter().map(|r| Report::Completed(self.claim_of(*r), json!({"token": r.token}))).collect();
         let id = WorkerId(worker as i64 + 1);
         let now = instant(self.now);
-        let answer = commands::exchange(&mut self.conn, id, limit as i32, expire, &sent, &[], now).unwrap();
+        let asked = commands::Ask { limit: limit as i32, further, expire };
+        let answer = commands::exchange(&mut self.conn, id, asked, &sent, &[], now).unwrap();
         let taken: Vec<At> = answer.claimed.iter().map(|r| self.at_of(r.task_id, r.step_id)).collect();
         let story = self.story();
-        let turn =
-            self.store.exchange_as((worker, limit, expire), &reports, self.now, |store, offered, left| {
-                let more: Vec<At> = taken.iter().copied().filter(|at| offered.contains(at)).collect();
-                assert!(
-                    store.could_take(&offered, &more, left),
-                    "{more:?} was claimed, on offer was {offered:?}; {story}"
-                );
-                more
-            });
+        let ask = Ask { limit, further, expire };
+        let turn = self.store.exchange_as(worker, ask, &reports, self.now, |store, offered, left| {
+            let more: Vec<At> = taken.iter().copied().filter(|at| offered.contains(at)).collect();
+            assert!(
+                store.could_take(&offered, &more, left),
+                "{more:?} was claimed, on offer was {offered:?}; {story}"
+            );
+            more
+        });
         self.same(&answer.changes, &turn.changes, sent.len());
         let mut said: Vec<_> =
             answer.claimed.iter().zip(&taken).map(|(r, at)| Held { at: *at, token: r.token }).collect();

@@ -41,6 +41,10 @@ const TURNS: usize = 2;
 /// With a turn under way, the next one waits until it is worth a commit of its own.
 const WORTH: usize = 100;
 
+/// A turn of so few reports answers sooner if it claims only their children. It may while the last look for other
+/// work is no older than this.
+const FEW: (usize, Duration) = (8, Duration::from_millis(5));
+
 /// The first and the longest wait after a turn that the database refused for now.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -72,6 +76,8 @@ pub struct Exchange {
     pub reports: Arc<Vec<Report>>,
     /// The most steps to claim.
     pub claim: usize,
+    /// Whether to claim others than the children of what is reported.
+    pub further: bool,
     /// Whether to take back steps of dead workers first.
     pub expire: bool,
 }
@@ -110,6 +116,7 @@ enum Phase {
 struct Flight {
     reports: Arc<Vec<Report>>,
     claim: usize,
+    further: bool,
 }
 
 /// The state that the decisions need.
@@ -128,6 +135,8 @@ pub struct Core {
     woken_at: Duration,
     fruitless: Duration,
     look_at: Duration,
+    /// When the last turn was asked for that claims whatever there is.
+    looked: Duration,
     pause: Duration,
     notified: bool,
     /// When steps of dead workers are next looked for.
@@ -161,6 +170,7 @@ impl Core {
             woken_at: now,
             fruitless: Duration::ZERO,
             look_at: now,
+            looked: now,
             pause: limits.poll_min,
             notified: false,
             expire_at: now,
@@ -256,6 +266,11 @@ impl Core {
         }
         if answer.claimed.len() >= flight.claim || answer.left_ready {
             self.look = true;
+        }
+        if !flight.further {
+            self.look |= answer.claimed.is_empty();
+            self.look_at = self.look_at.min(self.looked + FEW.1);
+            return;
         }
         if !answer.claimed.is_empty() {
             (self.pause, self.fruitless) = (self.limits.poll_min, Duration::ZERO);
@@ -404,16 +419,18 @@ impl Core {
         if reports.is_empty() && claim == 0 && !pressing {
             return None;
         }
-        if claim > 0 {
-            (self.look, self.woken) = (false, false);
+        let short = !reports.is_empty() && reports.len() <= FEW.0 && now < self.looked + FEW.1;
+        let further = claim > 0 && (asked || !short);
+        if further {
+            (self.look, self.woken, self.looked) = (false, false, now);
         }
         if expire {
             self.expire_at = now + self.limits.poll_max.min(self.limits.lease / 3);
         }
         let (id, reports) = (self.next_id, Arc::new(reports));
         self.next_id += 1;
-        self.flights.insert(id, Flight { reports: reports.clone(), claim });
-        Some(Exchange { id, reports, claim, expire })
+        self.flights.insert(id, Flight { reports: reports.clone(), claim, further });
+        Some(Exchange { id, reports, claim, further, expire })
     }
 
     fn take_reports(&mut self) -> Vec<Report> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tasker_model::{StepId, WorkerId};
 
 use crate::{
-    commands::{self, Changes, ClaimedStep, Exchanged, Head},
+    commands::{self, Ask, Changes, ClaimedStep, Exchanged, Head},
     db::{Fault, fault},
     report::{self, Report},
     runner::Runner,
@@ -56,8 +56,8 @@ pub(super) fn take(
         return turn;
     }
     let limit = i32::try_from(exchange.claim).unwrap_or(i32::MAX);
-    let now = runner.clock.now();
-    match commands::exchange(conn, worker, limit, exchange.expire, &completed, after, now) {
+    let ask = Ask { limit, further: exchange.further, expire: exchange.expire };
+    match commands::exchange(conn, worker, ask, &completed, after, runner.clock.now()) {
         Ok(exchanged) => {
             turn.decided.extend(completed);
             turn.take_in(exchanged);

@@ -14,28 +14,32 @@ pub struct Turn {
     pub due_in: Option<Millis>,
 }
 
+/// What a turn asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// The most steps to claim.
+    pub limit: usize,
+    /// Whether to claim others than the children of what is reported.
+    pub further: bool,
+    /// Whether to take back steps of dead workers first.
+    pub expire: bool,
+}
+
 impl Store {
-    /// Reports and claims up to `limit` steps in one commit. Steps of dead workers are only looked for where
+    /// Reports and claims in one commit. Steps of dead workers are only looked for where
     /// nothing is reported.
-    pub fn exchange(
-        &mut self,
-        worker: usize,
-        limit: usize,
-        expire: bool,
-        reports: &[Held],
-        now: Millis,
-    ) -> Turn {
-        self.exchange_as((worker, limit, expire), reports, now, |_, mut offered, left| {
+    pub fn exchange(&mut self, worker: usize, ask: Ask, reports: &[Held], now: Millis) -> Turn {
+        self.exchange_as(worker, ask, reports, now, |_, mut offered, left| {
             offered.truncate(left);
             offered
         })
     }
 
-    /// The same for a worker, a limit and whether to expire, where `pick` says which of the steps on offer, up to
-    /// so many, are taken.
+    /// The same, where `pick` says which of the steps on offer, up to so many, are taken.
     pub fn exchange_as(
         &mut self,
-        (worker, limit, expire): (usize, usize, bool),
+        worker: usize,
+        Ask { limit, further, expire }: Ask,
         reports: &[Held],
         now: Millis,
         pick: impl FnOnce(&Self, Vec<At>, usize) -> Vec<At>,
@@ -56,7 +60,7 @@ impl Store {
                 store.take(worker, &children, now)
             });
         }
-        if !serves {
+        if !serves || !further {
             return turn;
         }
         let more = pick(self, self.in_order(worker, now), limit - turn.claimed.len());

@@ -17,7 +17,7 @@ mod order;
 pub mod statements;
 
 pub use bug::Bug;
-pub use exchange::Turn;
+pub use exchange::{Ask, Turn};
 pub use operations::{StepAnswer, TaskAnswer};
 
 use std::{

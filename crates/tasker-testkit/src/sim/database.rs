@@ -14,7 +14,7 @@ use super::{
     process::{claim_of, held_of},
     world::{Step, World},
 };
-use crate::model::{Held, Turn};
+use crate::model::{Ask, Held, Turn};
 
 fn tell_turn(who: Who, exchange: &Exchange, turn: &Turn) -> String {
     let report = |r: &Report| match r {
@@ -117,7 +117,8 @@ impl World {
             self.tell(|| format!("process {}: its turn breaks half way", who.process));
             return Answer { unreported, ..Answer::default() };
         }
-        let turn = self.store.exchange(worker, exchange.claim, exchange.expire, &completed, clock);
+        let ask = Ask { limit: exchange.claim, further: exchange.further, expire: exchange.expire };
+        let turn = self.store.exchange(worker, ask, &completed, clock);
         left_ready |= !turn.changes.ready.is_empty();
         if exchange.reports.is_empty() && turn.claimed.is_empty() {
             self.looked_in_vain(who.process);
