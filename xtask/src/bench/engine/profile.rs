@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Samples a second.
-const FREQUENCY: &str = "499";
+const FREQUENCY: &str = "1999";
 
 /// How many statements the table shows.
 const SHOWN: usize = 16;
