@@ -36,11 +36,13 @@ pub(crate) struct Options {
     json: Json,
 }
 
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 11] = [
     "adjust_tasks",
+    "exchange_steps",
     "expire_leases",
     "fail_steps",
     "finish_steps",
+    "first_priority",
     "hold_rest",
     "release_children",
     "release_steps",
@@ -54,6 +56,8 @@ const TESTS: [&[&str]; 2] = [
     &[
         "-p",
         "tasker-engine",
+        "--test",
+        "exchange",
         "--test",
         "leases",
         "--test",
