@@ -1920,7 +1920,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[];
-  v_reset_tasks bigint[]; v_reset_steps bigint[];
+  v_reset_tasks bigint[]; v_reset_steps bigint[]; v_running boolean;
 begin
   select array_agg(o.task_id), array_agg(o.workflow_step_id), array_agg(o.state)
   into v_tasks, v_steps, v_states from tasker.operated_steps(p_task_ids, p_step_ids, p_actor) o;
@@ -1966,9 +1966,13 @@ begin
       pending_parents = k.pending_parents,
       available_at = case when tasker.is_claimable('pending', k.pending_parents, 0, s.retry_limit, s.retryable, null) then v_now end
     from k where s.task_id = k.task_id and s.workflow_step_id = k.workflow_step_id and s.state = k.state
-    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, s.available_at, k.state, k.worker_id)
-  insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, available_at, seq, attempt, generation, retry_limit, from_state, to_state, actor, reason)
-  select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.available_at, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'pending', p_actor, p_reason from u;
+    returning s.task_id, s.workflow_step_id, s.seq, s.attempts, s.generation, s.retry_limit, s.available_at, k.state, k.worker_id),
+  l as (
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, available_at, seq, attempt, generation, retry_limit, from_state, to_state, actor, reason)
+    select u.task_id, u.workflow_step_id, u.worker_id, v_now, u.available_at, u.seq, u.attempts, u.generation, u.retry_limit, u.state, 'pending', p_actor, p_reason from u)
+  select bool_or(u.state = 'in_progress') into v_running from u;
+  -- Whoever runs one of them is told to look at its claims.
+  if v_running then perform pg_notify('tasker', 'check'); end if;
 
   -- The children that stay: pending ones wait again, and what is over counts its parents for when it comes back.
   with c as materialized (
@@ -2615,7 +2619,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_definition tasker.task_definitions; v_live integer; v_ids bigint[]; v_dead bigint[];
+  v_definition tasker.task_definitions; v_live integer; v_ids bigint[];
 begin
   select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id for key share;
   if not found then

@@ -11,7 +11,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_definition tasker.task_definitions; v_live integer; v_ids bigint[]; v_dead bigint[];
+  v_definition tasker.task_definitions; v_live integer; v_ids bigint[];
 begin
   select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id for key share;
   if not found then

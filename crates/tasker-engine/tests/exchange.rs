@@ -204,6 +204,36 @@ fn workers_are_woken_only_while_one_waits() {
 }
 
 #[test]
+fn what_an_operator_does_reaches_whoever_waits_and_whoever_runs_it() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
+    let mut listener = bench.database.connection();
+    execute(&mut listener, "listen tasker");
+    let mut heard = move || {
+        execute(&mut listener, "select 1");
+        let mut payloads: Vec<String> =
+            listener.notifications_iter().filter_map(Result::ok).map(|n| n.payload).collect();
+        payloads.sort();
+        payloads
+    };
+    let (task, claims) = bench.started();
+    let idle = register(&mut bench.conn, 3_600_000);
+    turn(&mut bench.conn, idle, 9, &[]);
+    let operate = |bench: &mut Bench, call: &str, step: &str| {
+        let step = claims.get(step).map_or_else(|| bench.step(task, step).workflow_step_id, |c| c.step_id);
+        execute(
+            &mut bench.conn,
+            &format!("select tasker.{}", call.replace('$', &format!("'{{{task}}}', '{{{step}}}'"))),
+        );
+    };
+    operate(&mut bench, "reset_steps($, true, 'ada', 'again')", "a");
+    assert_eq!(heard(), ["", "check"], "it is available again, and was running");
+    operate(&mut bench, "reset_steps($, true, 'ada', 'again')", "a");
+    assert_eq!(heard(), [] as [&str; 0], "nothing was to do");
+    operate(&mut bench, "resolve_steps($, '{null}', 'ada', 'by hand')", "a");
+    assert_eq!(heard(), [""], "the child is available");
+}
+
+#[test]
 fn a_renewal_tells_what_is_lost_and_what_was_forgotten() {
     let mut bench = Bench::new(&[("a", &[]), ("b", &[]), ("c", &[])]);
     let (_, claims) = bench.started();

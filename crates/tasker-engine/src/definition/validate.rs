@@ -70,13 +70,16 @@ fn check_workflow(parts: &WorkflowParts, problems: &mut Vec<DefinitionError>) {
 }
 
 fn check_schema(schema: &serde_json::Value, problems: &mut Vec<DefinitionError>) {
-    if let Err(error) = check_json(schema, JsonLimits::default()) {
-        problems.push(DefinitionError::Json { place: "schema".into(), error });
-        return;
-    }
-    #[cfg(feature = "declarative")]
-    if let Err(error) = super::ContextSchema::compile(schema) {
-        problems.push(DefinitionError::Schema { message: error.to_string() });
+    match check_json(schema, JsonLimits::default()) {
+        Err(error) => problems.push(DefinitionError::Json { place: "schema".into(), error }),
+        #[cfg(feature = "declarative")]
+        Ok(()) => problems.extend(
+            super::ContextSchema::compile(schema)
+                .err()
+                .map(|error| DefinitionError::Schema { message: error.to_string() }),
+        ),
+        #[cfg(not(feature = "declarative"))]
+        Ok(()) => {}
     }
 }
 
