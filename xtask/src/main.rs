@@ -16,6 +16,7 @@ mod migrate;
 mod mutants;
 mod orders;
 mod prove;
+mod reliability;
 mod sim;
 mod soak;
 mod suite;
@@ -70,6 +71,8 @@ enum Command {
     FirstRun(first_run::Options),
     /// Checks that the documentation names only what is there.
     Tidy,
+    /// Makes the page of all evidence, docs/reliability.md, from its files
+    Reliability,
     /// Fills a database with tasks of known shapes in known states.
     Data(data::Options),
     /// Measures the functions against equal views and at every size.
@@ -154,6 +157,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::FirstRun(options) => first_run::run(&options),
         Command::Tidy => tidy::run(),
+        Command::Reliability => reliability::run(),
         Command::Data(options) => data::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Prove(options) => prove::run(&options).map(|()| ExitCode::SUCCESS),
