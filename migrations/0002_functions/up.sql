@@ -2619,14 +2619,16 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_definition tasker.task_definitions; v_live integer; v_ids bigint[];
+  v_definition record; v_live integer; v_ids bigint[];
 begin
-  select * into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id for key share;
+  select d.named_task_id, d.failure_policy, (
+      select count(*) from tasker.definition_steps s where s.definition_id = d.definition_id
+        and tasker.is_claimable('pending', s.total_parents, 0, s.default_retry_limit, s.default_retryable, null)) as live
+  into v_definition from tasker.task_definitions d where d.definition_id = p_definition_id for key share;
   if not found then
     raise exception 'there is no definition %', p_definition_id using errcode = 'no_data_found', hint = 'Register it with tasker.register_definition.';
   end if;
-  select count(*) into v_live from tasker.definition_steps d
-  where d.definition_id = p_definition_id and tasker.is_claimable('pending', d.total_parents, 0, d.default_retry_limit, d.default_retryable, null);
+  v_live := v_definition.live;
 
   -- Ids follow the order of the requests. Rows are written in that of the identities, so that two batches which name
   -- the same ones wait for each other in one order.
@@ -2662,7 +2664,7 @@ begin
     where d.definition_id = p_definition_id)
   select coalesce(array_agg(t.task_id order by t.task_id), '{}') into v_ids from t;
 
-  if exists (select from jsonb_array_elements(p_requests) r where jsonb_array_length(coalesce(r -> 'bypass_steps', '[]')) > 0) then
+  if p_requests @? '$[*].bypass_steps[*]' then
     if exists (
       select from tasker.tasks t cross join unnest(t.bypass_steps) b (name)
       where t.task_id = any (v_ids) and not exists (
