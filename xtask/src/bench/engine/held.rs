@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use diesel::connection::SimpleConnection;
+use diesel::{PgConnection, connection::SimpleConnection};
 use serde_json::json;
 
 use super::{
@@ -29,6 +29,10 @@ pub(crate) struct Options {
     /// How long the transaction stays open.
     #[arg(long, default_value_t = 180)]
     seconds: u64,
+    /// Instead of one transaction, so many that overlap: each reads under one snapshot for fifteen seconds and
+    /// then begins another, so that some snapshot is always held, and none for long.
+    #[arg(long, value_name = "READERS", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=16))]
+    scans: u8,
     /// How long the rate without it is taken for, before and after.
     #[arg(long, default_value_t = 30)]
     clean: u64,
@@ -58,15 +62,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     rates("warming up", &running, 10);
     let before = rates("without", &running, options.clean);
-    let mut holder = database.connect()?;
-    holder.batch_execute("begin isolation level repeatable read; select count(*) from tasker.queues")?;
+    let holders = Holders::start(&database, options.scans)?;
     let held = rates("with an open transaction", &running, options.seconds);
     let dead = text(
         &mut database.connect()?,
         "select string_agg(relname || ' ' || n_dead_tup, ', ' order by relname) as text from pg_stat_user_tables
          where schemaname = 'tasker' and n_dead_tup > 0",
     )?;
-    holder.batch_execute("rollback")?;
+    holders.end()?;
     let after = rates("after it", &running, options.clean);
     stop.store(true, Ordering::Relaxed);
     submitter.join().map_err(|_| anyhow::anyhow!("the submitter panicked"))??;
@@ -75,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let clean = f64::midpoint(median(&before), median(&after));
     let last = &held[held.len().saturating_sub(6)..];
     let document = json!({
-        "conditions": conditions, "seconds": options.seconds, "clean_steps_per_s": clean,
+        "conditions": conditions, "seconds": options.seconds, "scans": options.scans, "clean_steps_per_s": clean,
         "before": before, "held": held, "after": after,
         "held_steps_per_s": median(&held), "share": median(&held) / clean, "share_of_the_last_minute": median(last) / clean,
         "dead_rows": dead,
@@ -86,6 +89,58 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             .context("The JSON cannot be written")?;
     }
     drop(database);
+    Ok(())
+}
+
+/// For how long a reader keeps its snapshot.
+const READING: Duration = Duration::from_secs(15);
+
+/// Who holds snapshots: one session for good, or readers one after the other.
+struct Holders {
+    one: Option<PgConnection>,
+    stop: Arc<AtomicBool>,
+    readers: Vec<thread::JoinHandle<Result<()>>>,
+}
+
+impl Holders {
+    fn start(database: &Arc<Database>, scans: u8) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        if scans == 0 {
+            let mut one = database.connect()?;
+            one.batch_execute("begin isolation level repeatable read; select count(*) from tasker.queues")?;
+            return Ok(Self { one: Some(one), stop, readers: vec![] });
+        }
+        let readers = (0..scans).map(|n| {
+            let (database, stop) = (database.clone(), stop.clone());
+            thread::spawn(move || read(&database, READING * u32::from(n) / u32::from(scans), &stop))
+        });
+        Ok(Self { one: None, readers: readers.collect(), stop })
+    }
+
+    fn end(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.one);
+        for reader in self.readers {
+            reader.join().map_err(|_| anyhow::anyhow!("a reader panicked"))??;
+        }
+        Ok(())
+    }
+}
+
+/// Reads all tasks and steps under one snapshot, keeps it, and does so again.
+fn read(database: &Database, first: Duration, stop: &AtomicBool) -> Result<()> {
+    let mut conn = database.connect()?;
+    let mut until = Instant::now() + first;
+    while !stop.load(Ordering::Relaxed) {
+        conn.batch_execute(
+            "begin isolation level repeatable read; select count(*) from tasker.tasks; select count(*) from tasker.workflow_steps",
+        )?;
+        while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(100));
+        }
+        conn.batch_execute("rollback")?;
+        until = Instant::now() + READING;
+    }
     Ok(())
 }
 
