@@ -178,10 +178,11 @@ async fn every_answer_may_be_lost() {
         let worker = Worker::new(db, registry.clone(), options);
         proxy.lose(lost);
         let worked = worker.run(CancellationToken::new());
-        tokio::time::timeout(Duration::from_secs(20), worked)
+        let report = tokio::time::timeout(Duration::from_secs(20), worked)
             .await
             .unwrap_or_else(|_| panic!("answer {lost}: the worker does not end"))
             .unwrap();
+        assert_eq!((report.completed, report.lease_lost), (6, 0), "answer {lost}: {report:?}");
     }
     assert_eq!(number(&mut conn, "select count(*) from tasker.tasks where state = 'complete'"), tasks);
     assert_eq!(number(&mut conn, "select count(*) from public.effects"), tasks);
