@@ -56,16 +56,8 @@ pub(crate) fn ci(options: &Options) -> Result<ExitCode> {
             vec!["test", "-p", "tasker-engine", "--test", "definition_compile_fail", "--", "--ignored"],
         ),
         (
-            "tasker-auth by itself",
-            vec!["test", "-p", "tasker-auth", "--test", "it", "alone::", "--", "--ignored"],
-        ),
-        (
             "tasker-config by itself",
             vec!["test", "-p", "tasker-config", "--test", "it", "alone::", "--", "--ignored"],
-        ),
-        (
-            "tasker-multidb by itself",
-            vec!["test", "-p", "tasker-multidb", "--test", "it", "alone::", "--", "--ignored"],
         ),
         // Cedar is not built for the other tests, since it is as large as everything else.
         (

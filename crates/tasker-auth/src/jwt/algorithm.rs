@@ -33,6 +33,8 @@ pub enum Algorithm {
     ES256,
     /// ECDSA on P-384 with SHA-384.
     ES384,
+    /// ECDSA on P-521 with SHA-512; it needs the feature `es512`.
+    ES512,
     /// Ed25519.
     EdDSA,
 }
@@ -66,6 +68,7 @@ impl Algorithm {
         Self::PS512,
         Self::ES256,
         Self::ES384,
+        Self::ES512,
         Self::EdDSA,
     ];
 
@@ -75,7 +78,7 @@ impl Algorithm {
             Self::HS256 | Self::HS384 | Self::HS512 => Family::Hmac,
             Self::RS256 | Self::RS384 | Self::RS512 => Family::Rsa,
             Self::PS256 | Self::PS384 | Self::PS512 => Family::RsaPss,
-            Self::ES256 | Self::ES384 => Family::Ecdsa,
+            Self::ES256 | Self::ES384 | Self::ES512 => Family::Ecdsa,
             Self::EdDSA => Family::Ed25519,
         }
     }
@@ -124,10 +127,20 @@ impl Algorithm {
             (Self::PS512, Key::Rsa { n, e }) => rsa(n, e, &sig::RSA_PSS_2048_8192_SHA512),
             (Self::ES256, Key::P256(point)) => plain(&sig::ECDSA_P256_SHA256_FIXED, point),
             (Self::ES384, Key::P384(point)) => plain(&sig::ECDSA_P384_SHA384_FIXED, point),
+            #[cfg(feature = "es512")]
+            (Self::ES512, Key::P521(point)) => verifies_p521(point, message, signature),
             (Self::EdDSA, Key::Ed25519(key)) => plain(&sig::ED25519, key),
             _ => false,
         }
     }
+}
+
+#[cfg(feature = "es512")]
+fn verifies_p521(point: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    use p521::ecdsa::{Signature, VerifyingKey, signature::Verifier};
+    let key = VerifyingKey::from_sec1_bytes(point);
+    let signature = Signature::from_slice(signature);
+    key.is_ok_and(|key| signature.is_ok_and(|signature| key.verify(message, &signature).is_ok()))
 }
 
 impl fmt::Display for Algorithm {

@@ -1,6 +1,6 @@
 //! Knows whoever sends a token of the configured issuer.
 
-use std::{fmt, fs, sync::Arc};
+use std::{fmt, fs, path::Path, sync::Arc};
 
 use super::{
     Algorithm, ClaimNames, JwtConfig,
@@ -54,9 +54,10 @@ impl JwtAuthenticator {
 
 fn keys(config: &JwtConfig) -> Result<Keys, Problem> {
     if let Some(path) = &config.jwks_file {
-        let wrong = |reason| Problem::new("jwks_file", format!("{}: {reason}", path.display()));
-        let text = fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
-        return Ok(Keys::Fixed(Arc::new(KeySet::parse(&text).map_err(wrong)?)));
+        return from_file("jwks_file", path, KeySet::parse);
+    }
+    if let Some(path) = &config.public_keys_file {
+        return from_file("public_keys_file", path, KeySet::parse_pem);
     }
     #[cfg(feature = "jwks-url")]
     if let Some(url) = &config.jwks_url {
@@ -67,6 +68,16 @@ fn keys(config: &JwtConfig) -> Result<Keys, Problem> {
     }
     let secrets = config.secrets().map_err(|(key, reason)| Problem::new(key, reason))?;
     Ok(Keys::Fixed(Arc::new(KeySet::secrets(secrets.iter().map(|s| s.expose())))))
+}
+
+fn from_file(
+    key: &str,
+    path: &Path,
+    parse: impl Fn(&str) -> Result<KeySet, String>,
+) -> Result<Keys, Problem> {
+    let wrong = |reason| Problem::new(key, format!("{}: {reason}", path.display()));
+    let text = fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+    Ok(Keys::Fixed(Arc::new(parse(&text).map_err(wrong)?)))
 }
 
 impl Authenticator for JwtAuthenticator {

@@ -10,8 +10,8 @@ use super::{Algorithm, ClaimNames, Family};
 use crate::FetchConfig;
 use crate::{Problem, Secret, SecretSource};
 
-/// The options of `jwt`. `issuer`, `audience` and exactly one of `secret`, `jwks_file` and `jwks_url` are
-/// required.
+/// The options of `jwt`. `issuer`, `audience` and exactly one of `secret`, `jwks_file`, `jwks_url` and
+/// `public_keys_file` are required.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JwtConfig {
@@ -31,6 +31,8 @@ pub struct JwtConfig {
     pub previous_secrets: Vec<SecretSource>,
     /// For the other algorithms: the file with the public keys, as JWKS.
     pub jwks_file: Option<PathBuf>,
+    /// For the other algorithms: the file with the public keys, as PEM.
+    pub public_keys_file: Option<PathBuf>,
     /// For the other algorithms: where the issuer publishes its keys.
     pub jwks_url: Option<String>,
     /// How often published keys are looked at again.
@@ -57,6 +59,7 @@ impl Default for JwtConfig {
             secret: None,
             previous_secrets: vec![],
             jwks_file: None,
+            public_keys_file: None,
             jwks_url: None,
             jwks_refresh_seconds: 300,
             jwks_cool_down_seconds: 30,
@@ -114,7 +117,9 @@ impl JwtConfig {
 
     fn key_problems(&self, family: Option<Family>, wrong: &mut impl FnMut(&str, &str)) {
         let is_hmac = family == Some(Family::Hmac);
-        if is_hmac && (self.jwks_file.is_some() || self.jwks_url.is_some()) {
+        let sources = [self.jwks_file.is_some(), self.public_keys_file.is_some(), self.jwks_url.is_some()];
+        let sources = sources.into_iter().filter(|is_there| *is_there).count();
+        if is_hmac && sources > 0 {
             wrong("algorithms", "are of a secret, but public keys are configured: remove one of the two");
         }
         if !is_hmac && (self.secret.is_some() || !self.previous_secrets.is_empty()) {
@@ -123,8 +128,14 @@ impl JwtConfig {
         if is_hmac && self.secret.is_none() {
             wrong("secret", "is required for HS256, HS384 and HS512");
         }
-        if !is_hmac && self.jwks_file.is_some() == self.jwks_url.is_some() {
-            wrong("jwks_url", "or `jwks_file` is required, exactly one of them");
+        if !is_hmac && sources != 1 {
+            wrong("jwks_url", "or `jwks_file` or `public_keys_file` is required, exactly one of them");
+        }
+        if self.algorithms.contains(&Algorithm::ES512) && cfg!(not(feature = "es512")) {
+            wrong(
+                "algorithms",
+                "has ES512, which needs the feature `es512` of tasker-auth; this program lacks it",
+            );
         }
         if self.jwks_url.is_some() && cfg!(not(feature = "jwks-url")) {
             wrong("jwks_url", "needs the feature `jwks-url` of tasker-auth, which this program lacks");

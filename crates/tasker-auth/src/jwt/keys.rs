@@ -17,6 +17,7 @@ pub(crate) enum Key {
     Rsa { n: Vec<u8>, e: Vec<u8> },
     P256(Vec<u8>),
     P384(Vec<u8>),
+    P521(Vec<u8>),
     Ed25519(Vec<u8>),
 }
 
@@ -28,6 +29,7 @@ impl Key {
             Self::Rsa { .. } => matches!(algorithm.family(), Family::Rsa | Family::RsaPss),
             Self::P256(_) => algorithm == Algorithm::ES256,
             Self::P384(_) => algorithm == Algorithm::ES384,
+            Self::P521(_) => algorithm == Algorithm::ES512,
             Self::Ed25519(_) => algorithm == Algorithm::EdDSA,
         }
     }
@@ -81,9 +83,19 @@ impl KeySet {
         let read = |value| NamedKey::from_jwk(serde_json::from_value::<Jwk>(value).ok()?);
         let keys: Vec<NamedKey> = set.keys.into_iter().filter_map(read).collect();
         if keys.is_empty() {
-            return Err("has no public key for signatures (RSA from 2048 bits, P-256, P-384, Ed25519)".into());
+            return Err(
+                "has no public key for signatures (RSA from 2048 bits, P-256, P-384, P-521, Ed25519)".into(),
+            );
         }
         Ok(Self { keys })
+    }
+
+    /// Reads public keys in PEM, one after the other, as `openssl pkey -pubout` writes them. A block that is not
+    /// one of ours is refused, with the rest of a sentence: whoever writes the file means every key in it.
+    pub fn parse_pem(text: &str) -> Result<Self, String> {
+        let keys = super::pem::keys(text)?;
+        let named = |key| NamedKey { id: None, algorithm: None, key };
+        Ok(Self { keys: keys.into_iter().map(named).collect() })
     }
 
     /// Secrets of HMAC.
@@ -136,6 +148,7 @@ impl Key {
             }
             ("EC", Some("P-256")) => point(32).map(Self::P256),
             ("EC", Some("P-384")) => point(48).map(Self::P384),
+            ("EC", Some("P-521")) => point(66).map(Self::P521),
             ("OKP", Some("Ed25519")) => bytes(&jwk.x).filter(|x| x.len() == 32).map(Self::Ed25519),
             _ => None,
         }

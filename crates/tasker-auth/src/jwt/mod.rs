@@ -5,6 +5,7 @@ mod authenticator;
 mod claims;
 mod config;
 mod keys;
+mod pem;
 #[cfg(feature = "jwks-url")]
 mod remote;
 mod sign;

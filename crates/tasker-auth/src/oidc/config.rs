@@ -79,6 +79,12 @@ impl OidcConfig {
         if !is_one || family.is_none_or(|f| f == Family::Hmac) {
             wrong("algorithms", "must be of one family of public keys: RS, PS, ES or EdDSA");
         }
+        if self.algorithms.contains(&Algorithm::ES512) && cfg!(not(feature = "es512")) {
+            wrong(
+                "algorithms",
+                "has ES512, which needs the feature `es512` of tasker-auth; this program lacks it",
+            );
+        }
         if self.leeway_seconds > 300 {
             wrong("leeway_seconds", "must be at most 300");
         }

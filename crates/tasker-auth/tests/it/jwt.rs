@@ -2,7 +2,7 @@
 
 use crate::support::{
     Noise, Sent,
-    keys::{SigningKey, encode},
+    keys::{SigningKey, der, encode, pem},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ fn a07_mistakes_in_the_options() {
     assert_eq!(keys(&both), ["algorithms"]);
     let secret_for_rsa = JwtConfig { algorithms: vec![Algorithm::RS256], ..hmac_config() };
     assert_eq!(keys(&secret_for_rsa), ["secret", "jwks_url"]);
-    for name in ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384"] {
+    for name in ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"] {
         assert!(serde_json::from_value::<Algorithm>(json!(name)).is_ok(), "{name}");
     }
     for name in ["none", "None", "NONE", "", "HS1", "hs256"] {
@@ -100,15 +100,21 @@ fn a07_mistakes_in_the_options() {
 
 #[tokio::test]
 async fn every_algorithm_verifies_its_own_and_no_other() {
-    let (rsa, p256, p384, ed) =
-        (SigningKey::rsa(1), SigningKey::p256(), SigningKey::p384(), SigningKey::ed25519());
-    let published = [rsa.jwk("rsa"), p256.jwk("p256"), p384.jwk("p384"), ed.jwk("ed")];
+    let (rsa, p256, p384, p521, ed) = (
+        SigningKey::rsa(1),
+        SigningKey::p256(),
+        SigningKey::p384(),
+        SigningKey::p521(),
+        SigningKey::ed25519(),
+    );
+    let published = [rsa.jwk("rsa"), p256.jwk("p256"), p384.jwk("p384"), p521.jwk("p521"), ed.jwk("ed")];
     for algorithm in Algorithm::ALL {
         let name = algorithm.to_string();
         let text = match &name[..2] {
             "HS" => test_token().sign(&signer(*algorithm)),
             "RS" | "PS" => rsa.token(&json!({ "alg": name, "kid": "rsa" }), &claims()),
             "ES" if name == "ES256" => p256.token(&json!({ "alg": name, "kid": "p256" }), &claims()),
+            "ES" if name == "ES512" => p521.token(&json!({ "alg": name, "kid": "p521" }), &claims()),
             "ES" => p384.token(&json!({ "alg": name, "kid": "p384" }), &claims()),
             _ => ed.token(&json!({ "alg": name, "kid": "ed" }), &claims()),
         };
@@ -128,9 +134,9 @@ async fn every_algorithm_verifies_its_own_and_no_other() {
     }
 }
 
-/// A08, A10: what is refused, and that the next good token is not.
+/// A08: what is refused; A10: that the next good token is not.
 #[tokio::test]
-async fn a08_a10_what_is_refused_and_that_nothing_stays() {
+async fn a08_what_is_refused_and_that_nothing_stays() {
     let auth = JwtAuthenticator::new(&hmac_config()).unwrap();
     let sign = |token: TestToken| token.sign(&signer(Algorithm::HS256));
     let other =
@@ -166,6 +172,30 @@ async fn a08_a10_what_is_refused_and_that_nothing_stays() {
     assert_eq!(raw.to(&auth).await, Err(Refusal::Invalid.into()), "without its scheme");
     let none = Sent::get("/").at(instant()).to(&auth).await;
     assert!(matches!(none, Err(AuthError::Missing { .. })));
+}
+
+/// A10: what cannot be decoded is refused and nothing more; users one after the other and mixed with bad tokens
+/// are each themselves (D-01).
+#[tokio::test]
+async fn a10_bad_tokens_are_refusals_and_users_stay_apart() {
+    let auth = JwtAuthenticator::new(&hmac_config()).unwrap();
+    let bad = [
+        String::new(),
+        ".".into(),
+        "..".into(),
+        "....".into(),
+        format!("{}..", encode("{")),
+        format!("{}.{}.", encode("{}"), encode("[]")),
+        format!("{}.{}.AA", encode(r#"{"alg":7}"#), encode("{}")),
+        signer(Algorithm::HS256).sign(&serde_json::Map::new()),
+    ];
+    for subject in ["1", "2", "999", "1"] {
+        for text in &bad {
+            assert_eq!(present(&auth, text).await, Err(Refusal::Invalid.into()), "{text}");
+        }
+        let text = TestToken::of(subject).at(instant()).sign(&signer(Algorithm::HS256));
+        assert_eq!(present(&auth, &text).await.unwrap().subject, subject);
+    }
 }
 
 #[tokio::test]
@@ -337,6 +367,85 @@ async fn keys_serve_only_what_they_are_for() {
     }
 }
 
+/// Public keys in PEM serve as those of a JWKS do; of several the right one is found, and text around them is
+/// for people.
+#[tokio::test]
+async fn public_keys_in_pem_verify() {
+    let keys = [
+        (SigningKey::rsa(1), &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512][..]),
+        (SigningKey::rsa(1), &[Algorithm::PS256, Algorithm::PS384, Algorithm::PS512]),
+        (SigningKey::p256(), &[Algorithm::ES256]),
+        (SigningKey::p384(), &[Algorithm::ES384]),
+        (SigningKey::p521(), &[Algorithm::ES512]),
+        (SigningKey::ed25519(), &[Algorithm::EdDSA]),
+    ];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let all: String = keys.iter().map(|(key, _)| format!("the next key\n{}", key.pem())).collect();
+    for (texts, others_too) in [(all, true), (String::new(), false)] {
+        for (key, algorithms) in &keys {
+            let text = if others_too { texts.clone() } else { key.pem().replace('\n', "\r\n") };
+            std::fs::write(file.path(), text).unwrap();
+            let config = JwtConfig {
+                algorithms: algorithms.to_vec(),
+                secret: None,
+                public_keys_file: Some(file.path().into()),
+                ..hmac_config()
+            };
+            let auth = JwtAuthenticator::new(&config).unwrap();
+            for algorithm in *algorithms {
+                let header = json!({ "alg": algorithm, "kid": "any" });
+                let text = key.token(&header, &claims());
+                assert_eq!(present(&auth, &text).await.unwrap().subject, "1", "{algorithm}");
+                let (message, _) = text.rsplit_once('.').unwrap();
+                let forged = format!("{message}.{}", encode([1; 132]));
+                assert_eq!(present(&auth, &forged).await, Err(Refusal::Invalid.into()), "{algorithm}");
+            }
+            let stranger = SigningKey::rsa(2).token(&json!({ "alg": algorithms[0] }), &claims());
+            assert_eq!(present(&auth, &stranger).await, Err(Refusal::Invalid.into()));
+        }
+    }
+}
+
+/// A block that is not one of ours is refused at the start, with what it is.
+#[test]
+fn what_is_no_public_key_in_pem_is_refused() {
+    let good = SigningKey::p256().pem();
+    let number = |bytes: usize| der(0x02, &[&[1][..], &vec![7; bytes - 1]].concat());
+    let weak = der(0x30, &[number(128), number(3)].concat());
+    let rsa = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+    let weak = der(0x30, &[der(0x30, rsa), der(0x03, &[&[0][..], &weak].concat())].concat());
+    let ed448 = [der(0x30, b"\x06\x03\x2b\x65\x71"), der(0x03, &[0; 58])].concat();
+    for (text, said) in [
+        (String::new(), "has no block"),
+        ("nothing of the kind".into(), "has no block"),
+        (pem("PRIVATE KEY", b"secret"), "block 1 is a private key"),
+        (pem("EC PRIVATE KEY", b"secret"), "block 1 is a private key"),
+        (format!("{good}{}", pem("CERTIFICATE", b"x")), "block 2 is no PUBLIC KEY"),
+        (pem("PUBLIC KEY", b"x"), "block 1 cannot be read"),
+        (pem("PUBLIC KEY", &der(0x30, &[])), "block 1 is no public key"),
+        (good.replace("-----END", "----END"), "block 1 has no -----END"),
+        (good.replace('M', "!"), "block 1 cannot be read"),
+        (pem("PUBLIC KEY", &weak), "less than 2048 bits"),
+        (pem("PUBLIC KEY", &der(0x30, &ed448)), "a kind that is not taken"),
+    ] {
+        let error = KeySet::parse_pem(&text).unwrap_err();
+        assert!(error.contains(said) && !error.contains("c2VjcmV0"), "{said}: {error}");
+    }
+    let config = JwtConfig {
+        algorithms: vec![Algorithm::ES256],
+        secret: None,
+        public_keys_file: Some("/nowhere".into()),
+        ..hmac_config()
+    };
+    let problems = JwtAuthenticator::new(&config).unwrap_err();
+    assert!(
+        problems[0].to_string().starts_with("public_keys_file: /nowhere: cannot be read"),
+        "{problems:?}"
+    );
+    let two = JwtConfig { jwks_url: Some("https://issuer.example/keys".into()), ..config };
+    assert!(two.problems()[0].reason.contains("exactly one"));
+}
+
 /// The secret before is accepted while tokens of it live.
 #[tokio::test]
 async fn a_secret_can_be_replaced() {
@@ -400,6 +509,7 @@ async fn ten_thousand_random_tokens_and_key_sets_do_not_panic() {
     let auth = JwtAuthenticator::new(&hmac_config()).unwrap();
     let good = test_token().sign(&signer(Algorithm::HS256));
     let set = json!({ "keys": [key.jwk("k")] }).to_string();
+    let blocks = SigningKey::p521().pem() + &SigningKey::ed25519().pem();
     for _ in 0..10_000 {
         let text: String = noise.text(&[&good]).chars().filter(|c| c.is_ascii_graphic()).collect();
         if text != good {
@@ -407,5 +517,6 @@ async fn ten_thousand_random_tokens_and_key_sets_do_not_panic() {
             assert!(present(&auth, &text).await.is_err(), "{text}");
         }
         let _ = KeySet::parse(&noise.text(&[&set]));
+        let _ = KeySet::parse_pem(&noise.text(&[&blocks]));
     }
 }

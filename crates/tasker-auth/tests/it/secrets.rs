@@ -168,3 +168,33 @@ async fn logins(database: &TestDatabase, provider: &Provider, secrets: &mut Vec<
     }
     assert_eq!(secrets.iter().filter(|s| s.starts_with("code-")).count(), 1);
 }
+
+/// Time tells nothing: what is secret has no `==`, so the only ways to compare it are those in constant time.
+#[test]
+fn timing_secrets_are_compared_in_one_place() {
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut sources = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    for name in
+        ["Secret(", "Digest(", "SetCookie(", "TokenText ", "TokenParts<", "Started ", "Begun ", "HmacSigner "]
+    {
+        let (before, _) = sources.split_once(&format!("pub struct {name}")).expect(name);
+        let derived = before.rsplit("\n\n").next().unwrap();
+        assert!(!derived.contains("PartialEq"), "{name} can be compared with ==");
+        let implemented = format!("PartialEq for {}", name.trim_end_matches(['(', ' ', '<']));
+        assert!(!sources.contains(&implemented), "{implemented}");
+    }
+    let compared = sources.lines().filter(|line| line.contains("expose()") && line.contains("=="));
+    assert_eq!(compared.collect::<Vec<_>>(), [""; 0]);
+    let ways = ["ct_eq(", "verify_slice(", "hmac::verify("].map(|way| sources.matches(way).count());
+    assert_eq!(ways, [1, 1, 1], "each way in one place");
+}

@@ -168,6 +168,23 @@ async fn z11_a_coordinator_that_fails_allows_nothing() {
     }
 }
 
+/// Z08: whoever is not known gets a 401, whatever they may not do; with authorization off they get no 403 either.
+#[tokio::test]
+async fn z08_a_401_comes_before_any_403_and_off_refuses_nothing() {
+    let id = CorrelationId::random();
+    let nameless = Sent::get("/tasks");
+    let closed = Auth::builder().authenticator(by_header()).authorizer(tasker_auth::DenyAll).build().unwrap();
+    assert_eq!(closed.authenticate(nameless.request()).await.unwrap_err().status(), 401);
+    let ada = closed.authenticate(Sent::get("/tasks").header("x-user", "ada").request()).await.unwrap();
+    let denied = closed.authorize(&ada, Permission::TaskIndex, &Scope::System, asked(&id)).await;
+    assert_eq!(denied.unwrap_err().status(), 403);
+    let open = Auth::builder().build().unwrap();
+    let nobody = open.authenticate(nameless.request()).await.unwrap();
+    for permission in Permission::ALL {
+        assert!(open.authorize(&nobody, *permission, &Scope::System, asked(&id)).await.is_ok());
+    }
+}
+
 /// What is open, is open only where it was written.
 #[test]
 fn metrics_are_not_open_by_default() {

@@ -12,6 +12,7 @@ pub(crate) enum SigningKey {
     Rsa(Box<RsaKeyPair>),
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
+    P521(Box<p521::ecdsa::SigningKey>),
     Ed25519(Ed25519KeyPair),
 }
 
@@ -38,6 +39,13 @@ impl SigningKey {
         Self::P384(ecdsa(&sig::ECDSA_P384_SHA384_FIXED_SIGNING))
     }
 
+    pub(crate) fn p521() -> Self {
+        // The curve's order has 521 bits, so a number of 512 is one of its keys.
+        let mut number = [0; 66];
+        ring::rand::SecureRandom::fill(&SystemRandom::new(), &mut number[2..]).unwrap();
+        Self::P521(Box::new(p521::ecdsa::SigningKey::from_slice(&number).unwrap()))
+    }
+
     pub(crate) fn ed25519() -> Self {
         let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         Self::Ed25519(Ed25519KeyPair::from_pkcs8(made.as_ref()).unwrap())
@@ -45,8 +53,9 @@ impl SigningKey {
 
     /// What is published of it.
     pub(crate) fn jwk(&self, id: &str) -> Value {
-        let point = |curve: &str, pair: &EcdsaKeyPair| {
-            let (x, y) = pair.public_key().as_ref()[1..].split_at((pair.public_key().as_ref().len() - 1) / 2);
+        let point = |curve: &str| {
+            let bytes = self.public();
+            let (x, y) = bytes[1..].split_at((bytes.len() - 1) / 2);
             json!({ "kty": "EC", "crv": curve, "kid": id, "use": "sig", "x": encode(x), "y": encode(y) })
         };
         match self {
@@ -54,12 +63,37 @@ impl SigningKey {
                 let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(pair.public());
                 json!({ "kty": "RSA", "kid": id, "use": "sig", "n": encode(public.n), "e": encode(public.e) })
             }
-            Self::P256(pair) => point("P-256", pair),
-            Self::P384(pair) => point("P-384", pair),
+            Self::P256(_) => point("P-256"),
+            Self::P384(_) => point("P-384"),
+            Self::P521(_) => point("P-521"),
             Self::Ed25519(pair) => {
                 json!({ "kty": "OKP", "crv": "Ed25519", "kid": id, "x": encode(pair.public_key()) })
             }
         }
+    }
+
+    /// The bytes of the public key, as the BIT STRING of its kind holds them.
+    pub(crate) fn public(&self) -> Vec<u8> {
+        match self {
+            Self::Rsa(pair) => pair.public_key().as_ref().to_vec(),
+            Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref().to_vec(),
+            Self::P521(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+            Self::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
+        }
+    }
+
+    /// What is published of it, in PEM.
+    pub(crate) fn pem(&self) -> String {
+        let elliptic = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
+        let algorithm = match self {
+            Self::Rsa(_) => b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00".to_vec(),
+            Self::P256(_) => [&elliptic[..], b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"].concat(),
+            Self::P384(_) => [&elliptic[..], b"\x06\x05\x2b\x81\x04\x00\x22"].concat(),
+            Self::P521(_) => [&elliptic[..], b"\x06\x05\x2b\x81\x04\x00\x23"].concat(),
+            Self::Ed25519(_) => b"\x06\x03\x2b\x65\x70".to_vec(),
+        };
+        let bits = [&[0][..], &self.public()].concat();
+        pem("PUBLIC KEY", &der(0x30, &[der(0x30, &algorithm), der(0x03, &bits)].concat()))
     }
 
     /// The token with this header and these claims; the algorithm of the header is the one that signs.
@@ -86,6 +120,10 @@ impl SigningKey {
                 signature
             }
             Self::P256(pair) | Self::P384(pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::P521(key) => {
+                let signature: p521::ecdsa::Signature = p521::ecdsa::signature::Signer::sign(&**key, message);
+                signature.to_bytes().to_vec()
+            }
             Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
         }
     }
@@ -95,4 +133,23 @@ fn ecdsa(algorithm: &'static sig::EcdsaSigningAlgorithm) -> EcdsaKeyPair {
     let random = SystemRandom::new();
     let made = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
     EcdsaKeyPair::from_pkcs8(algorithm, made.as_ref(), &random).unwrap()
+}
+
+/// Bytes in lines between the marks of a kind.
+pub(crate) fn pem(label: &str, bytes: &[u8]) -> String {
+    let text = base64::prelude::BASE64_STANDARD.encode(bytes);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// A value of DER with its kind and length.
+pub(crate) fn der(kind: u8, value: &[u8]) -> Vec<u8> {
+    let length = value.len();
+    let head = match length {
+        0..0x80 => vec![kind, length as u8],
+        0x80..0x100 => vec![kind, 0x81, length as u8],
+        _ => vec![kind, 0x82, (length >> 8) as u8, length as u8],
+    };
+    [&head, value].concat()
 }
