@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     commands::{
         check, completions, config, explain, graph, migrate, pg, prune, queue, run, step, submit, task,
-        worker,
+        token, worker,
     },
     database::DatabaseArgs,
     settings::ConfigArgs,
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// List, pause and resume queues and namespaces
     #[command(subcommand)]
     Queue(queue::Action),
+    /// Issue, list and take back API tokens
+    #[command(subcommand)]
+    Token(token::Action),
     /// Say why steps are not running, since when, and what would change it
     Explain(explain::Args),
     /// Delete finished tasks that are older than a policy, batch by batch

@@ -14,6 +14,7 @@ pub(crate) mod run;
 pub(crate) mod step;
 pub(crate) mod submit;
 pub(crate) mod task;
+pub(crate) mod token;
 pub(crate) mod worker;
 
 use tasker_config::Config;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: &Cli, out: &Output) -> Outcome {
         Command::Submit(args) => with(&|config, database| submit::run(args, config, database, out)),
         Command::Worker(args) => with(&|config, database| worker::run(args, config, database, out)),
         Command::Task(action) => with(&|_, database| task::run(action, database, out)),
+        Command::Token(action) => with(&|_, database| token::run(action, database, out)),
         Command::Queue(action) => with(&|_, database| queue::run(action, database, out)),
         Command::Step(action) => with(&|_, database| step::run(action, database, out)),
         Command::Explain(args) => with(&|_, database| explain::run(args, database, out)),
