@@ -69,3 +69,4 @@ drop function tasker.submit_tasks(bigint,jsonb,timestamp with time zone);
 drop function tasker.take_steps(bigint,integer[],integer,integer[],integer[],timestamp with time zone[],bigint[],timestamp with time zone);
 drop function tasker.task_execution_contexts_at(timestamp with time zone,boolean);
 drop function tasker.wake_workers();
+drop function tasker.written_reports(bigint[],bigint[],integer[]);

@@ -59,6 +59,10 @@ pub(crate) fn ci(options: &Options) -> Result<ExitCode> {
             "tasker-config by itself",
             vec!["test", "-p", "tasker-config", "--test", "it", "alone::", "--", "--ignored"],
         ),
+        (
+            "tasker-multidb by itself",
+            vec!["test", "-p", "tasker-multidb", "--test", "it", "alone::", "--", "--ignored"],
+        ),
         // Cedar is not built for the other tests, since it is as large as everything else.
         (
             "tasker-auth with Cedar",

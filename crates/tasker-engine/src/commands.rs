@@ -8,14 +8,14 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::Value;
-use tasker_model::{DefinitionId, FailureKind, StepId, TaskId, TaskState, WorkerId};
+use tasker_model::{DefinitionId, FailureKind, StepId, StepState, TaskId, TaskState, WorkerId};
 
 pub use crate::operations::*;
 use crate::{
     failpoint::around,
     functions::{
         ancestor_results, claim_steps, complete_steps, exchange_steps, fail_steps, register_worker,
-        release_steps, renew_worker, submit_tasks,
+        release_steps, renew_worker, submit_tasks, written_reports,
     },
     report::Report,
 };
@@ -359,6 +359,29 @@ pub fn release(
     let (tasks, steps, tokens) = split(claims.iter().copied());
     let rows = around("release", || release_steps(tasks, steps, tokens, reason, now).load(conn));
     rows.map(Changes::from_rows)
+}
+
+/// A report that was written although its answer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The step.
+    pub step_id: StepId,
+    /// The token of the claim that was reported on.
+    pub token: i32,
+    /// What the report brought: complete, error or, given back, pending.
+    pub state: StepState,
+    /// Whether no attempt follows.
+    pub over: bool,
+}
+
+/// Which of these reports were written before. SQL function `tasker.written_reports`.
+pub fn written(conn: &mut PgConnection, claims: &[Claim]) -> QueryResult<Vec<Written>> {
+    let (tasks, steps, tokens) = split(claims.iter().copied());
+    let rows: Vec<(i64, i32, String, bool)> = written_reports(tasks, steps, tokens).load(conn)?;
+    let written = rows.into_iter().filter_map(|(step, token, state, over)| {
+        Some(Written { step_id: StepId(step), token, state: state.parse().ok()?, over })
+    });
+    Ok(written.collect())
 }
 
 /// Which of these claims are no longer held. SQL function `tasker.lost_claims`.

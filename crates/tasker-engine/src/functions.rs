@@ -35,6 +35,12 @@ table_function! {
 }
 
 table_function! {
+    fn written_reports(p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>) -> (workflow_step_id) {
+        workflow_step_id -> BigInt, token -> Integer, to_state -> Text, over -> Bool,
+    }
+}
+
+table_function! {
     fn complete_steps(
         p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>, p_results: Array<Jsonb>,
         p_now: Nullable<Timestamptz>,

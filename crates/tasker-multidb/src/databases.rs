@@ -67,7 +67,8 @@ impl Databases {
 
     /// Any of the databases, for the host application. `None` for a name that is not configured.
     pub fn host(&self, name: &str) -> Option<Database<Host>> {
-        self.inner.all.get(name).map(|roles| Database::new(Arc::clone(roles)))
+        let name: DatabaseName = name.parse().ok()?;
+        self.inner.all.get(&name).map(|roles| Database::new(Arc::clone(roles)))
     }
 
     /// The database in which Tasker's tasks live, unless their namespace is routed elsewhere.
@@ -88,14 +89,15 @@ impl Databases {
 
     /// The database of that name, if it holds Tasker's tables.
     pub fn tasker(&self, name: &str) -> Option<Database<Tasker>> {
-        self.serving().into_iter().find(|database| *database.name() == *name)
+        let name: DatabaseName = name.parse().ok()?;
+        self.serving().into_iter().find(|database| *database.name() == name)
     }
 
     /// Where a task is. An id without a database is one of the home.
     pub fn locate(&self, task: &TaskRef) -> Result<(Database<Tasker>, TaskId), UnknownDatabase> {
         let database = match &task.database {
             None => self.home(),
-            Some(name) => self.tasker(name).ok_or_else(|| UnknownDatabase {
+            Some(name) => self.tasker(name.as_str()).ok_or_else(|| UnknownDatabase {
                 name: name.clone(),
                 known: self.serving().iter().map(|d| d.name().to_string()).collect(),
             })?,

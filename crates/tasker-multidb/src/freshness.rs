@@ -5,33 +5,45 @@
 //! answer it has passed, and a replica that stands still grows stale by itself, whether it is behind, cut off
 //! or paused.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use crate::lsn::Lsn;
 
-/// How many answers are kept; beyond that every second is forgotten, which makes the judgement coarser and
-/// never too kind.
-const KEPT: usize = 128;
+/// Answers are kept for twice the bound, so many of them for each: a replica is judged too old by that part of
+/// the bound at most, and never too fresh.
+const PARTS: u32 = 64;
 
 /// Where the primary was, and when.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct History {
+    bound: Duration,
     asked: VecDeque<(Instant, Lsn)>,
 }
 
 impl History {
+    pub(crate) fn new(bound: Duration) -> Self {
+        Self { bound, asked: VecDeque::new() }
+    }
+
     /// The primary, asked at an instant, has flushed its log up to a place.
     pub(crate) fn note(&mut self, asked_at: Instant, lsn: Lsn) {
         // What is not later than the answer before it makes that one's instant the later one.
         while self.asked.back().is_some_and(|(_, before)| *before >= lsn) {
             self.asked.pop_back();
         }
-        if self.asked.len() >= KEPT {
-            let mut odd = false;
-            self.asked.retain(|_| {
-                odd = !odd;
-                odd
-            });
+        // The last answer stands apart from the one before it, or gives way.
+        let mut latest = self.asked.iter().rev().map(|(at, _)| *at);
+        if let (Some(last), Some(before)) = (latest.next(), latest.next())
+            && last.saturating_duration_since(before) < self.bound / PARTS
+        {
+            self.asked.pop_back();
+        }
+        let old = |(at, _): &(Instant, Lsn)| asked_at.saturating_duration_since(*at) > self.bound * 2;
+        while self.asked.front().is_some_and(old) {
+            self.asked.pop_front();
         }
         self.asked.push_back((asked_at, lsn));
     }
@@ -53,8 +65,6 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(start: Instant, seconds: u64) -> Instant {
@@ -63,23 +73,23 @@ mod tests {
 
     #[test]
     fn a_replica_is_as_fresh_as_the_last_answer_that_it_has_passed() {
-        let (mut history, start) = (History::default(), Instant::now());
+        let (mut history, start) = (History::new(Duration::from_secs(6_400)), Instant::now());
         assert_eq!(history.complete_until(Lsn(99)), None);
-        for (second, lsn) in [(1, 10), (2, 20), (3, 30)] {
+        for (second, lsn) in [(100, 10), (200, 20), (300, 30)] {
             history.note(at(start, second), Lsn(lsn));
         }
         assert_eq!(history.complete_until(Lsn(9)), None);
-        assert_eq!(history.complete_until(Lsn(10)), Some(at(start, 1)));
-        assert_eq!(history.complete_until(Lsn(29)), Some(at(start, 2)));
-        assert_eq!(history.complete_until(Lsn(29)), Some(at(start, 2)));
-        assert_eq!(history.complete_until(Lsn(30)), Some(at(start, 3)));
+        assert_eq!(history.complete_until(Lsn(10)), Some(at(start, 100)));
+        assert_eq!(history.complete_until(Lsn(29)), Some(at(start, 200)));
+        assert_eq!(history.complete_until(Lsn(29)), Some(at(start, 200)));
+        assert_eq!(history.complete_until(Lsn(30)), Some(at(start, 300)));
         history.clear();
         assert_eq!(history.complete_until(Lsn(30)), None);
     }
 
     #[test]
     fn an_idle_primary_makes_no_replica_old() {
-        let (mut history, start) = (History::default(), Instant::now());
+        let (mut history, start) = (History::new(Duration::from_secs(6_400)), Instant::now());
         for second in 0..1_000 {
             history.note(at(start, second), Lsn(10));
             assert_eq!(history.complete_until(Lsn(10)), Some(at(start, second)));
@@ -89,12 +99,12 @@ mod tests {
 
     #[test]
     fn a_replica_far_behind_costs_bounded_memory_and_is_never_judged_too_fresh() {
-        let (mut history, start) = (History::default(), Instant::now());
+        let (mut history, start) = (History::new(Duration::from_secs(6_400)), Instant::now());
         for second in 0..10_000 {
             history.note(at(start, second), Lsn(second));
-            assert!(history.asked.len() <= KEPT);
+            assert!(history.asked.len() <= 130, "{}", history.asked.len());
         }
         let said = history.complete_until(Lsn(5_000)).unwrap();
-        assert!(said <= at(start, 5_000) && said > at(start, 4_000));
+        assert!(said <= at(start, 5_000) && said >= at(start, 4_898));
     }
 }

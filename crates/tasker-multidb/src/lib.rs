@@ -41,3 +41,8 @@ pub use problem::{ConfigError, Problem};
 #[cfg(feature = "pools")]
 pub use replica::ReplicaStatus;
 pub use url::{BadUrl, DatabaseUrl, UrlSource, UrlText};
+
+/// The page, whose code is compiled.
+#[cfg(all(doctest, feature = "engine"))]
+#[doc = include_str!("../../../docs/multidb.md")]
+mod guide {}

@@ -96,7 +96,7 @@ impl Replica {
                 known: Arc::downgrade(&self.known),
                 primary: Link { target: self.primary.clone(), conn: None },
                 replica: Link { target: self.pool.target().clone(), conn: None },
-                history: History::default(),
+                history: History::new(self.bound),
                 timeline: String::new(),
                 every: (self.bound / 5).clamp(Duration::from_millis(20), Duration::from_secs(1)),
                 name: self.name.clone(),

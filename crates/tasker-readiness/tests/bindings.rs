@@ -73,6 +73,7 @@ fn bound(conn: &mut PgConnection) -> Vec<Signature> {
         f::ancestor_results::signature(conn),
         f::register_worker::signature(conn),
         f::renew_worker::signature(conn),
+        f::written_reports::signature(conn),
         f::count_prunable::signature(conn),
         f::prune_leftovers::signature(conn),
         f::prune_tasks::signature(conn),

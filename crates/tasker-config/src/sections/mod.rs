@@ -8,6 +8,8 @@ mod execution;
 mod health;
 mod telemetry;
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -115,6 +117,7 @@ impl Sections {
 
 /// What an option is if nobody says anything; null for nothing.
 pub(crate) fn default(key: &str) -> Value {
-    let defaults = serde_json::to_value(Sections::default()).unwrap_or_default();
-    key.split('.').try_fold(&defaults, |at, part| at.get(part)).cloned().unwrap_or_default()
+    static DEFAULTS: LazyLock<Value> =
+        LazyLock::new(|| serde_json::to_value(Sections::default()).unwrap_or_default());
+    key.split('.').try_fold(&*DEFAULTS, |at, part| at.get(part)).cloned().unwrap_or_default()
 }

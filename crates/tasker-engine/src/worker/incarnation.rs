@@ -212,7 +212,7 @@ impl Incarnation {
                 self.fail(error);
             }
         }
-        self.telling.reported(&turn.decided, &turn.changes);
+        self.telling.reported(&turn.decided, &turn.changes, &turn.written);
         let due_in = turn.due_in_ms.map(|ms| Duration::from_millis(ms.unsigned_abs().into()));
         let answer = Answer {
             claimed: turn.steps.iter().map(commands::ClaimedStep::claim).collect(),
@@ -263,7 +263,7 @@ impl Incarnation {
         match end {
             RunEnd::Report(report) => self.core.ended(claim, Some(report)),
             RunEnd::Committed(changes) => {
-                self.telling.reported(&[Report::Completed(claim, Value::Null)], &changes);
+                self.telling.reported(&[Report::Completed(claim, Value::Null)], &changes, &[]);
                 self.core.ended(claim, None);
             }
             RunEnd::LeaseLost => {

@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tasker_model::StepId;
+use tasker_model::{StepId, StepState};
 
 use super::WorkerReport;
 use crate::{
-    commands::{Changes, Claim, ClaimedStep},
+    commands::{Changes, Claim, ClaimedStep, Written},
     event::{Event, EventSink},
     report::Report,
 };
@@ -17,6 +17,17 @@ pub(super) struct Telling {
     totals: WorkerReport,
     /// Name and attempt of what was claimed and is not reported yet.
     known: HashMap<Claim, (String, i32)>,
+}
+
+/// Whether this is the report that was written.
+fn is_of(written: &Written, report: &Report) -> bool {
+    let state = match report {
+        Report::Completed(..) => StepState::Complete,
+        Report::Failed(_) => StepState::Error,
+        Report::Released(_) => StepState::Pending,
+    };
+    let claim = report.claim();
+    (written.step_id, written.token, written.state) == (claim.step_id, claim.token, state)
 }
 
 impl Telling {
@@ -41,15 +52,18 @@ impl Telling {
         });
     }
 
-    /// What became of reports that the database has decided.
-    pub(super) fn reported(&mut self, reports: &[Report], changes: &Changes) {
+    /// What became of reports that the database has decided, some of them on an earlier try.
+    pub(super) fn reported(&mut self, reports: &[Report], changes: &Changes, written: &[Written]) {
         let accepted: HashMap<StepId, bool> = changes.accepted.iter().map(|s| (*s, false)).collect();
         let accepted: HashMap<StepId, bool> =
             accepted.into_iter().chain(changes.dead.iter().map(|s| (*s, true))).collect();
         for report in reports {
             match accepted.get(&report.claim().step_id) {
                 Some(dead) => self.accepted(report, *dead),
-                None => self.lost(report.claim()),
+                None => match written.iter().find(|w| is_of(w, report)) {
+                    Some(w) => self.accepted(report, w.over),
+                    None => self.lost(report.claim()),
+                },
             }
         }
         for (task_id, state) in &changes.settled {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tasker_model::{StepId, WorkerId};
 
 use crate::{
-    commands::{self, Ask, Changes, ClaimedStep, Exchanged, Head},
+    commands::{self, Ask, Changes, Claim, ClaimedStep, Exchanged, Head, Written},
     db::{Fault, fault},
     report::{self, Report},
     runner::Runner,
@@ -25,6 +25,8 @@ pub(super) struct Turn {
     pub(super) changes: Changes,
     /// Reports that were decided: written, or refused because the claim was no longer held.
     pub(super) decided: Vec<Report>,
+    /// Of those that were refused, the ones that had been written before.
+    pub(super) written: Vec<Written>,
     /// Claimed steps.
     pub(super) steps: Vec<ClaimedStep>,
     /// Results of all ancestors for those that read them.
@@ -72,6 +74,7 @@ pub(super) fn take(
             turn.error = Some(e);
         }
     }
+    turn.look_back(conn);
     turn
 }
 
@@ -90,6 +93,16 @@ impl Turn {
                 self.error = Some(e);
             }
         }
+    }
+
+    /// A refused report may be the second try of one whose answer was lost. What cannot be asked counts as refused.
+    fn look_back(&mut self, conn: &mut PgConnection) {
+        let refused = |r: &&Report| !self.changes.accepted.contains(&r.claim().step_id);
+        if self.changes.accepted.len() >= self.decided.len() {
+            return;
+        }
+        let refused: Vec<Claim> = self.decided.iter().filter(refused).map(Report::claim).collect();
+        self.written = commands::written(conn, &refused).unwrap_or_default();
     }
 
     fn take_in(&mut self, exchanged: Exchanged) {

@@ -167,6 +167,18 @@ fn nothing_is_connected_before_it_is_needed() {
     );
 }
 
+#[test]
+fn m05_a_name_is_there_or_not_and_a_symbol_is_the_same_name() {
+    let databases =
+        Databases::open(&config(&[("primary", "postgres:///app"), ("tasker", "postgres:///x")])).unwrap();
+    for (name, is_there) in
+        [("tasker", true), (":tasker", true), ("unknown", false), (":unknown", false), ("", false)]
+    {
+        assert_eq!(databases.host(name).is_some(), is_there, "{name}");
+    }
+    assert!(databases.tasker(":primary").is_some() && databases.tasker(":tasker").is_none());
+}
+
 /// What the configuration says of a connection is what the server sees.
 #[test]
 fn each_option_of_a_connection_has_its_effect() {
@@ -175,13 +187,13 @@ fn each_option_of_a_connection_has_its_effect() {
     let database = config.databases.get_mut("primary").unwrap();
     database.application_name = "my shop".into();
     database.connections = 2;
-    database.checkout_timeout_ms = 20;
+    database.checkout_timeout_ms = 2_000;
     let home = Databases::start(&config).unwrap().home();
     let mut first = home.writing().unwrap();
     assert_eq!(text(&mut first, "current_setting('application_name')").unwrap(), "my shop");
     let second = home.writing().unwrap();
     let error = home.writing().unwrap_err().to_string();
-    assert!(error.contains("no connection within 20ms"), "{error}");
+    assert!(error.contains("no connection within 2s"), "{error}");
     drop((first, second));
     let prepared = |home: &tasker_multidb::Database<_>| {
         home.write(|conn| {

@@ -71,21 +71,24 @@ pub(crate) fn config(databases: &[(&str, &str)]) -> DatabaseConfig {
     config
 }
 
-/// The same with a replica of the database called `primary`, within 400 ms.
+/// How far behind a replica of [`with_replica`] may be.
+pub(crate) const BOUND: Duration = Duration::from_millis(1_500);
+
+/// The same with a replica of the database called `primary`, within [`BOUND`].
 pub(crate) fn with_replica(url: &str, replica: &str) -> DatabaseConfig {
     let mut config = config(&[("primary", url)]);
     let database = config.databases.get_mut("primary").unwrap();
-    database.lag_bound_ms = 400;
+    database.lag_bound_ms = 1_500;
     let role = ReplicaConfig { url: Some(UrlSource::text(replica)), ..ReplicaConfig::default() };
     database.reading.insert("replica".parse().unwrap(), role);
     config
 }
 
-/// Waits until it is so, for a minute at most.
+/// Waits until it is so, for three minutes at most.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not within a minute");
+        assert!(Instant::now() < deadline, "{what}: not within three minutes");
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_millis(5));
     }
