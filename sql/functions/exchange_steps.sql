@@ -28,7 +28,7 @@ returns table (
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_now timestamptz; v_due timestamptz;
+  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_place integer; v_now timestamptz; v_due timestamptz;
   v_tasks bigint[] := '{}'; v_steps bigint[] := '{}';
 begin
   if p_expire and cardinality(p_task_ids) = 0 then perform tasker.expire_leases(100, p_now); end if;
@@ -54,8 +54,10 @@ begin
       return next;
     end loop;
     workflow_step_id := null;
-    for i in 1 .. coalesce(cardinality(v_done.settled_tasks), 0) loop
-      kind := v_done.settled_states[i]; task_id := v_done.settled_tasks[i];
+    -- An array of texts is walked: a subscript would read it from the start each time.
+    v_place := 0;
+    foreach kind in array coalesce(v_done.settled_states, '{}') loop
+      v_place := v_place + 1; task_id := v_done.settled_tasks[v_place];
       return next;
     end loop;
     if v_done.taken_tasks is not null then
@@ -75,13 +77,15 @@ begin
     v_steps := v_steps || v_more.step_ids;
   end if;
   if cardinality(v_steps) > 0 then
-    -- A worker that is nearly idle goes on being told of new work: it soon waits again.
-    if v_worker.waiting and (cardinality(v_steps) > 8 or cardinality(v_steps) >= p_limit) then
+    -- A worker that has but one step goes on being told of new work: it soon waits again. More at a time come where
+    -- many submit, and their commits would wait for each other's notifications.
+    if v_worker.waiting and (cardinality(v_steps) > 1 or cardinality(v_steps) >= p_limit) then
       update tasker.workers w set waiting = false where w.worker_id = p_worker_id;
     end if;
     return query select 'claimed', c.* from tasker.claimed_steps(v_tasks, v_steps) c;
   elsif p_further then
-    if not v_worker.waiting then update tasker.workers w set waiting = true where w.worker_id = p_worker_id; end if;
+    -- Another turn of the same worker may have marked it meanwhile.
+    update tasker.workers w set waiting = true where w.worker_id = p_worker_id and not w.waiting;
     v_now := coalesce(p_now, clock_timestamp());
     v_due := least(
       tasker.next_due_after(v_worker.queues, v_now),

@@ -43,7 +43,7 @@ begin
         and s.available_at is not null and not s.held and not s.paused and s.available_at <= v_now
         and (s.available_at, s.workflow_step_id) > (v_head.after_at, v_head.after_id)
       order by s.available_at, s.workflow_step_id limit p_limit - cardinality(step_ids) for update skip locked)
-    select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.state), max(k.available_at) into v_tasks, v_steps, v_more, v_at from k;
+    select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.state), (array_agg(k.available_at))[count(*)] into v_tasks, v_steps, v_more, v_at from k;
     continue when v_tasks is null;
     task_ids := task_ids || v_tasks;
     step_ids := step_ids || v_steps;

@@ -343,3 +343,38 @@ fn whoever_was_woken_looks_with_the_next_report() {
     let exchange = turn(&mut core, 2 * MS);
     assert_eq!((exchange.reports.len(), exchange.further), (1, true));
 }
+
+/// The looks of a chain that find no other work do not make the next task wait.
+#[test]
+fn a_chain_keeps_pauses_short() {
+    let mut core = Core::new(Limits { lease: 60_000 * MS, ..limits() }, Duration::ZERO);
+    core.set_notified(Duration::ZERO, true);
+    let first = turn(&mut core, Duration::ZERO);
+    answer(&mut core, Duration::ZERO, &first, claims([1]));
+    let (mut now, mut looks) = (Duration::ZERO, 0);
+    for step in 1..=20 {
+        now += 3 * MS;
+        while let Some(Action::Exchange(look)) = core.next(now) {
+            assert!(look.reports.is_empty());
+            looks += 1;
+            answer(&mut core, now, &look, vec![]);
+        }
+        core.ended(claim(step), done(step));
+        let report = turn(&mut core, now);
+        answer(&mut core, now, &report, if step < 20 { claims([step + 1]) } else { vec![] });
+    }
+    assert!(looks > 5, "it looked {looks} times");
+    if let Some(Action::Exchange(last)) = core.next(now) {
+        answer(&mut core, now, &last, vec![]);
+    }
+    core.woken();
+    assert!(core.wake_at() <= now + 4 * MS, "{:?} after {now:?}", core.wake_at());
+}
+
+#[test]
+fn a_turn_of_failures_looks_in_the_same_round_trip() {
+    let mut core = running(1..=1);
+    core.ended(claim(1), Some(Report::Released(claim(1))));
+    let exchange = turn(&mut core, 2 * MS);
+    assert_eq!((exchange.reports.len(), exchange.further), (1, true));
+}

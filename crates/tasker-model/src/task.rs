@@ -115,6 +115,12 @@ impl Task {
         let mut query = joined!().order(tasks::task_id.desc()).limit(filter.limit).into_boxed();
         if let Some(state) = filter.state {
             query = query.filter(tasks::state.eq(state));
+            // Said once more in the words of the indexes.
+            query = if !state.is_open() {
+                query.filter(tasks::outcome.eq(state.as_str()))
+            } else {
+                query.filter(tasks::finished_at.is_null())
+            };
         }
         if let Some(namespace) = &filter.namespace {
             query = query.filter(task_namespaces::name.eq(namespace));

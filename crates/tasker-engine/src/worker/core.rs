@@ -268,6 +268,10 @@ impl Core {
             self.look = true;
         }
         if !flight.further {
+            // Work that goes on ends the long pauses, whoever took it up.
+            if !answer.claimed.is_empty() {
+                (self.pause, self.fruitless) = (self.limits.poll_min, Duration::ZERO);
+            }
             self.look |= answer.claimed.is_empty();
             self.look_at = self.look_at.min(self.looked + FEW.1);
             return;
@@ -419,7 +423,8 @@ impl Core {
         if reports.is_empty() && claim == 0 && !pressing {
             return None;
         }
-        let short = !reports.is_empty() && reports.len() <= FEW.0 && now < self.looked + FEW.1;
+        let goes_on = reports.iter().any(|r| matches!(r, Report::Completed(..)));
+        let short = goes_on && reports.len() <= FEW.0 && now < self.looked + FEW.1;
         let further = claim > 0 && (asked || !short);
         if further {
             (self.look, self.woken, self.looked) = (false, false, now);

@@ -39,7 +39,12 @@ impl Heads {
             self.sweep_at = Duration::MAX;
             return (vec![], true);
         }
-        (self.settled.values().cloned().collect(), false)
+        (self.settled(), false)
+    }
+
+    /// The same for a turn that claims children only: nothing is swept, and nothing is reached.
+    pub(super) fn settled(&self) -> Vec<Head> {
+        self.settled.values().cloned().collect()
     }
 
     /// What a claim came to, and how long it took. A sweep starts anew from where it ended.
@@ -84,5 +89,15 @@ mod tests {
         heads.reached(50 * MS, vec![], true, 50 * MS);
         assert!(!heads.next(1_049 * MS).1);
         assert!(heads.next(1_050 * MS).1);
+    }
+
+    #[test]
+    fn a_turn_that_claims_children_only_leaves_the_sweep_to_the_next() {
+        let mut heads = Heads::default();
+        assert!(heads.next(Duration::ZERO).1);
+        heads.reached(100 * MS, head(7), true, 100 * MS);
+        assert!(!heads.next(300 * MS).1);
+        assert_eq!(heads.settled(), head(7));
+        assert!(heads.next(2_200 * MS).1, "the sweep that was due at 2.1 s is still to come");
     }
 }

@@ -176,7 +176,11 @@ impl Incarnation {
 
     fn exchange(&mut self, exchange: Exchange) {
         let (runner, worker_id, sender) = (self.worker.runner.clone(), self.worker_id, self.sender.clone());
-        let (after, swept) = if exchange.claim > 0 { self.heads.next(self.now()) } else { (vec![], false) };
+        let (after, swept) = match (exchange.claim, exchange.further) {
+            (0, _) => (vec![], false),
+            (_, false) => (self.heads.settled(), false),
+            (_, true) => self.heads.next(self.now()),
+        };
         let (id, db, began) = (exchange.id, runner.db.clone(), Instant::now());
         tokio::spawn(async move {
             let turned = db
