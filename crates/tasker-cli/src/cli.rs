@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        check, completions, config, explain, graph, migrate, pg, prune, queue, run, step, submit, task,
-        token, worker,
+        check, completions, config, database, explain, graph, migrate, pg, prune, queue, run, step, submit,
+        task, token, worker,
     },
     database::DatabaseArgs,
     settings::ConfigArgs,
@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Write a handler, subscriber, authenticator or coordinator for a program of your own
     #[command(subcommand)]
     Generate(tasker_generate::Generate),
+    /// List, check and migrate the databases of the configuration
+    #[command(subcommand)]
+    Database(database::Action),
     /// Look after the private PostgreSQL cluster
     #[command(subcommand)]
     Pg(pg::Action),

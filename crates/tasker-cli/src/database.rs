@@ -7,10 +7,10 @@ use tasker_config::Config;
 use tasker_engine::db::{Db, DbOptions, Statements, connect_with};
 use tasker_localpg::{Environment, Origin, Progress, Resolved, Wanted, resolve};
 use tasker_model::migrations::{self, MigrationError};
-use tasker_multidb::StatementNames;
+use tasker_multidb::{DatabaseName, Databases, StatementNames, Tasker};
 
 use crate::{
-    exit::{Failure, Outcome},
+    exit::{Exit, Failure, Outcome},
     output::note,
 };
 
@@ -25,6 +25,24 @@ pub(crate) struct DatabaseArgs {
     /// [default: TASKER_STATEMENTS, or named]
     #[arg(long, value_name = "named|unnamed", global = true, value_parser = statements, help_heading = "Global options")]
     pub(crate) statements: Option<Statements>,
+
+    /// The configured database to use, instead of the home and those that namespaces are routed to
+    #[arg(
+        id = "configured_database",
+        long = "database",
+        value_name = "NAME",
+        global = true,
+        help_heading = "Global options"
+    )]
+    chosen: Option<DatabaseName>,
+
+    /// All that are configured, where one of them is used.
+    #[arg(skip)]
+    configured: Option<Databases>,
+
+    /// Which of them is used.
+    #[arg(skip)]
+    pub(crate) name: Option<DatabaseName>,
 }
 
 fn statements(text: &str) -> Result<Statements, String> {
@@ -36,43 +54,93 @@ fn statements(text: &str) -> Result<Statements, String> {
 }
 
 impl DatabaseArgs {
-    /// These, and where neither a flag nor TASKER_DATABASE_URL names a database, the one that is configured.
+    /// These, and where neither a flag nor TASKER_DATABASE_URL names a database, one that is configured: the
+    /// chosen one, else the home.
     pub(crate) fn or(&self, config: &Config) -> Outcome<Self> {
-        let configured = config.database();
         let named =
             self.database_url.is_some() || Environment::current().text("TASKER_DATABASE_URL").is_some();
-        if named || !configured.is_used() {
-            return Ok(self.clone());
+        if named || !config.database().is_used() {
+            return self.unconfigured(named);
         }
-        let home = configured.home().map_err(Failure::input)?;
-        home.warning.iter().for_each(note);
-        let Some(database) = configured.databases.get(&home.name) else { return Ok(self.clone()) };
-        let source =
-            database.url.as_ref().ok_or_else(|| Failure::input("the configured database has no url"))?;
-        let url = source
-            .read()
-            .map_err(|reason| Failure::input(format!("the url of database {} {reason}", home.name)))?;
-        let url = url
-            .or("application_name", database.application_name.replace(' ', "%20"))
-            .or("connect_timeout", database.connect_timeout_seconds);
-        let of = match database.statements {
+        if let Some(warning) = config.database().home().map_err(Failure::input)?.warning {
+            note(warning);
+        }
+        let databases = self.databases(config)?;
+        let used = match &self.chosen {
+            None => databases.home(),
+            Some(name) => databases.named(name)?,
+        };
+        Ok(Self { configured: Some(databases), ..self.at(&used) })
+    }
+
+    fn unconfigured(&self, named: bool) -> Outcome<Self> {
+        match &self.chosen {
+            None => Ok(self.clone()),
+            Some(_) if named => Err(Failure::new(
+                Exit::Usage,
+                "--database names a configured database: leave --database-url and TASKER_DATABASE_URL out",
+            )),
+            Some(_) => Err(Failure::input(NONE)),
+        }
+    }
+
+    /// The configured databases, reached as the flags say.
+    pub(crate) fn databases(&self, config: &Config) -> Outcome<Databases> {
+        let mut section = config.database().clone();
+        if !section.is_used() {
+            return Err(Failure::input(NONE));
+        }
+        if let Some(said) = self.said()? {
+            let names = match said {
+                Statements::Named => StatementNames::Named,
+                Statements::Unnamed => StatementNames::Unnamed,
+            };
+            section.databases.values_mut().for_each(|database| database.statements = names);
+        }
+        Ok(Databases::open(&section)?)
+    }
+
+    fn at(&self, database: &tasker_multidb::Database<Tasker>) -> Self {
+        let statements = match database.config().statements {
             StatementNames::Named => Statements::Named,
             StatementNames::Unnamed => Statements::Unnamed,
         };
-        let said = self.statements.is_some() || Environment::current().text("TASKER_STATEMENTS").is_some();
-        let statements = if said { self.statements } else { Some(of) };
-        Ok(Self { database_url: Some(url.expose().to_owned()), statements })
+        Self {
+            database_url: Some(database.writing_url().expose().to_owned()),
+            statements: Some(statements),
+            name: Some(database.name().clone()),
+            ..self.clone()
+        }
+    }
+
+    /// The database in which tasks of a namespace live, unless one was chosen.
+    pub(crate) fn of_namespace(&self, namespace: &str) -> Self {
+        self.all().map_or_else(|| self.clone(), |databases| self.at(&databases.for_namespace(namespace)))
+    }
+
+    /// The configured databases, where all of them are meant.
+    pub(crate) fn all(&self) -> Option<&Databases> {
+        self.configured.as_ref().filter(|_| self.chosen.is_none())
+    }
+
+    /// What flag or variable say of statements.
+    fn said(&self) -> Outcome<Option<Statements>> {
+        match (self.statements, Environment::current().text("TASKER_STATEMENTS")) {
+            (Some(said), _) => Ok(Some(said)),
+            (None, Some(text)) => statements(&text)
+                .map(Some)
+                .map_err(|e| Failure::input(format!("TASKER_STATEMENTS is {e}, not `{text}`"))),
+            (None, None) => Ok(None),
+        }
     }
 
     fn statements(&self) -> Outcome<Statements> {
-        match (self.statements, Environment::current().text("TASKER_STATEMENTS")) {
-            (Some(said), _) => Ok(said),
-            (None, Some(text)) => statements(&text)
-                .map_err(|e| Failure::input(format!("TASKER_STATEMENTS is {e}, not `{text}`"))),
-            (None, None) => Ok(Statements::default()),
-        }
+        Ok(self.said()?.unwrap_or_default())
     }
 }
+
+/// What is missing where a configured database is asked for.
+const NONE: &str = "no databases are configured; write `[database.databases.primary]` with its `url`";
 
 /// A database that stays up for as long as the value lives: drop pools and connections before it.
 #[derive(Debug)]

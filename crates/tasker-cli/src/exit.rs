@@ -14,6 +14,7 @@ use tasker_engine::{
 };
 use tasker_localpg::{FetchError, LocalPgError};
 use tasker_model::migrations::MigrationError;
+use tasker_multidb::{ConfigError, DatabaseName, StartError, StartErrors, UnknownDatabase};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,13 @@ impl Failure {
             _ => Exit::BadInput,
         };
         Self::caused(exit, format!("the workflow's setup failed: {}", describe(&e)), e)
+    }
+
+    /// The database of that name is in the way.
+    pub(crate) fn of_database(name: &DatabaseName, error: DbError) -> Self {
+        let Self { exit, error } = error.into();
+        let sentence = format!("database `{name}`: {error}");
+        Self { exit, error: error.context(sentence) }
     }
 
     fn caused(exit: Exit, sentence: impl Display, source: impl Into<anyhow::Error>) -> Self {
@@ -191,6 +199,38 @@ impl From<SubmitError> for Failure {
             SubmitError::Database(query) => query.into(),
             e => Self { exit: Exit::BadInput, error: e.into() },
         }
+    }
+}
+
+fn of_start(error: &StartError) -> Exit {
+    match error {
+        StartError::Unreachable { .. } | StartError::ReadOnly { .. } => Exit::Database,
+        StartError::Unmigrated { .. } | StartError::Schema { .. } => Exit::Schema,
+        _ => Exit::BadInput,
+    }
+}
+
+impl From<StartErrors> for Failure {
+    fn from(e: StartErrors) -> Self {
+        Self { exit: e.0.first().map_or(Exit::Unexpected, of_start), error: e.into() }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(e: StartError) -> Self {
+        StartErrors::from(e).into()
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
+        Self { exit: Exit::BadInput, error: e.into() }
+    }
+}
+
+impl From<UnknownDatabase> for Failure {
+    fn from(e: UnknownDatabase) -> Self {
+        Self { exit: Exit::BadInput, error: e.into() }
     }
 }
 

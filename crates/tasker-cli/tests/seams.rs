@@ -24,6 +24,9 @@ const SCRIPT: &[Line] = &[
     ("explain", &["2"], 0, "judge failed for good"),
     ("graph", &["p.yaml"], 0, "total"),
     ("check", &["p.yaml", "t.yaml"], 0, "shop.trouble@0.1.0, 3 steps"),
+    ("database list", &["--config", "m.toml"], 0, "home"),
+    ("database check", &["--config", "m.toml"], 0, "every database can be used"),
+    ("database migrate", &["--config", "m.toml"], 0, "primary: the schema is up to date"),
     ("config check", &[], 0, "no mistakes"),
     ("config show", &[], 0, "default"),
     ("generate authenticator", &["partner", "--type", "jwt"], 0, "wrote src/authenticators/partner.rs"),
@@ -104,6 +107,7 @@ fn every_verb_is_driven() {
         .into_iter()
         .chain([("bad.json", "{\"bad\": true}")])
         .for_each(|(name, text)| drop(bench.file(name, text)));
+    bench.file("m.toml", &format!("[database.databases.primary]\nurl = \"{}\"\n", bench.database.url()));
     for (verb, args, code, says) in SCRIPT {
         let line: Vec<&str> = verb.split_whitespace().chain(args.iter().copied()).collect();
         let ran = tasker(&bench, &line).expect(*code);

@@ -56,13 +56,13 @@ impl Databases {
         Ok(databases)
     }
 
-    fn named<U>(&self, name: &DatabaseName) -> Database<U> {
+    fn of<U>(&self, name: &DatabaseName) -> Database<U> {
         Database::new(Arc::clone(&self.inner.all[name]))
     }
 
     /// The default database, for the host application.
     pub fn primary(&self) -> Database<Host> {
-        self.named(&self.inner.primary)
+        self.of(&self.inner.primary)
     }
 
     /// Any of the databases, for the host application. `None` for a name that is not configured.
@@ -73,18 +73,18 @@ impl Databases {
 
     /// The database in which Tasker's tasks live, unless their namespace is routed elsewhere.
     pub fn home(&self) -> Database<Tasker> {
-        self.named(&self.inner.home)
+        self.of(&self.inner.home)
     }
 
     /// The database in which tasks of a namespace live.
     pub fn for_namespace(&self, namespace: &str) -> Database<Tasker> {
-        self.named(self.inner.namespaces.get(namespace).unwrap_or(&self.inner.home))
+        self.of(self.inner.namespaces.get(namespace).unwrap_or(&self.inner.home))
     }
 
     /// Every database that holds Tasker's tables, by name: the home, and those that namespaces are routed to.
     pub fn serving(&self) -> Vec<Database<Tasker>> {
         let names: BTreeSet<_> = self.inner.namespaces.values().chain([&self.inner.home]).collect();
-        names.into_iter().map(|name| self.named(name)).collect()
+        names.into_iter().map(|name| self.of(name)).collect()
     }
 
     /// The database of that name, if it holds Tasker's tables.
@@ -93,14 +93,19 @@ impl Databases {
         self.serving().into_iter().find(|database| *database.name() == name)
     }
 
+    /// The same, or a sentence with the names of those that there are.
+    pub fn named(&self, name: &DatabaseName) -> Result<Database<Tasker>, UnknownDatabase> {
+        self.tasker(name.as_str()).ok_or_else(|| UnknownDatabase {
+            name: name.clone(),
+            known: self.serving().iter().map(|d| d.name().to_string()).collect(),
+        })
+    }
+
     /// Where a task is. An id without a database is one of the home.
     pub fn locate(&self, task: &TaskRef) -> Result<(Database<Tasker>, TaskId), UnknownDatabase> {
         let database = match &task.database {
             None => self.home(),
-            Some(name) => self.tasker(name.as_str()).ok_or_else(|| UnknownDatabase {
-                name: name.clone(),
-                known: self.serving().iter().map(|d| d.name().to_string()).collect(),
-            })?,
+            Some(name) => self.named(name)?,
         };
         Ok((database, task.task_id))
     }

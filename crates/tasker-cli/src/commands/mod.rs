@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod database;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod graph;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: &Cli, out: &Output) -> Outcome {
         Command::Prune(args) => with(&|_, database| prune::run(args, database, out)),
         Command::Graph(args) => with(&|config, database| graph::run(args, config, database, out)),
         Command::Check(args) => check::run(args, out),
+        Command::Database(action) => database::run(action, &config.load()?, database, out),
         Command::Config(action) => config::run(action, config, database, out),
         Command::Generate(what) => generate::run(what, &config.load()?, out),
         Command::Pg(action) => pg::run(action, out),

@@ -12,6 +12,7 @@ use tasker_engine::{
     submit::{Submitted, TaskRequest, submit},
 };
 use tasker_model::{TaskId, TaskState};
+use tasker_multidb::DatabaseName;
 
 use crate::{
     database::{Database, DatabaseArgs},
@@ -134,27 +135,43 @@ pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &O
     }
     let requests = args.tasks.requests()?;
     let identity = args.tasks.identity(config)?;
-    let database = Database::ready(database, args.tasks.migrate)?;
+    let args_of = &database.of_namespace(workflow.definition.namespace());
+    let database = Database::ready(args_of, args.tasks.migrate)?;
     let conn = &mut database.connect()?;
     let submitted = args.tasks.submit(conn, &workflow, &requests, &identity)?;
     let ids: Vec<TaskId> = submitted.iter().map(|s| s.task_id).collect();
     let states = queries::states(conn, &ids)?;
-    print(&submitted, &states, out);
+    print(&submitted, &states, args_of.name.as_ref(), out);
     Ok(Exit::Ok)
 }
 
-fn print(submitted: &[Submitted], states: &[(TaskId, TaskState)], out: &Output) {
+/// A configured database is named beside each task: ids of different databases may have the same number.
+fn print(
+    submitted: &[Submitted],
+    states: &[(TaskId, TaskState)],
+    database: Option<&DatabaseName>,
+    out: &Output,
+) {
     let state_of = |id| states.binary_search_by_key(&id, |(task, _)| *task).ok().map(|at| states[at].1);
     let rows = submitted.iter().map(|s| (s.task_id, s.created, state_of(s.task_id)));
     let document: Vec<Value> = rows
         .clone()
-        .map(|(id, created, state)| json!({ "task_id": id, "created": created, "state": state }))
+        .map(|(id, created, state)| {
+            let mut row = json!({ "task_id": id, "created": created, "state": state });
+            if let Some(name) = database {
+                row["database"] = json!(name);
+            }
+            row
+        })
         .collect();
     out.either(&document, || {
         let cells = rows.map(|(id, created, is)| {
             let word = if created { "created" } else { "existed" };
-            vec![Cell::new(id), Cell::new(word), is.map_or_else(|| Cell::new(""), state)]
+            let state = is.map_or_else(|| Cell::new(""), state);
+            [Cell::new(id), Cell::new(word), state].into_iter().chain(database.map(Cell::new)).collect()
         });
-        out.table(&["task", "submitted", "state"], cells.collect());
+        let header: Vec<&str> =
+            ["task", "submitted", "state"].into_iter().chain(database.map(|_| "database")).collect();
+        out.table(&header, cells.collect());
     });
 }

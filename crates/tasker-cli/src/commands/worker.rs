@@ -8,6 +8,7 @@ use tasker_engine::{
     event::{Event, EventSink},
     worker::{Worker, WorkerOptions, WorkerReport},
 };
+use tasker_multidb::{Databases, Workers};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -69,8 +70,13 @@ fn short(name: &str) -> Result<String, String> {
 
 pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &Output) -> Outcome {
     logging::start(config, args.log_format, "info")?;
-    let database = Database::ready(database, args.migrate)?;
-    let report = runtime()?.block_on(work(args, config, &database))?;
+    let report = match database.all() {
+        Some(databases) => serve(args, config, databases)?,
+        None => {
+            let database = Database::ready(database, args.migrate)?;
+            runtime()?.block_on(work(args, config, &database))?
+        }
+    };
     let document = json!({
         "completed": report.completed, "failed": report.failed, "released": report.released,
         "lease_lost": report.lease_lost, "incarnations": report.incarnations,
@@ -90,6 +96,31 @@ async fn work(args: &Args, config: &Config, database: &Database) -> Outcome<Work
     let options = options(args, config);
     let db = database.pool(connections(options.max_in_flight))?;
     Ok(Worker::new(db, workflow::registry(args.allow_command), options).run(shutdown).await?)
+}
+
+/// Serves every configured database that holds Tasker's tables; the sum of what was done.
+fn serve(args: &Args, config: &Config, databases: &Databases) -> Outcome<WorkerReport> {
+    if args.migrate {
+        databases.migrate()?;
+    }
+    databases.check()?;
+    let registry = workflow::registry(args.allow_command);
+    let workers = Workers::new(databases.clone(), registry, options(args, config));
+    let served = runtime()?.block_on(async {
+        let shutdown = CancellationToken::new();
+        signals::listen(shutdown.clone(), |said| tracing::info!("{said}"))?;
+        Outcome::Ok(workers.run(shutdown).await)
+    })?;
+    let mut total = WorkerReport::default();
+    for (name, report) in served {
+        let report = report.map_err(|e| Failure::of_database(&name, e))?;
+        total.completed += report.completed;
+        total.failed += report.failed;
+        total.released += report.released;
+        total.lease_lost += report.lease_lost;
+        total.incarnations += report.incarnations;
+    }
+    Ok(total)
 }
 
 /// What the flags say, else the configuration.

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, config: &Config, database: &DatabaseArgs, out: &O
     check_runnable(definition, &registry)?;
     let requests = args.tasks.requests()?;
     let identity = args.tasks.identity(config)?;
-    let database = Database::ready(database, args.tasks.migrate)?;
+    let database = Database::ready(&database.of_namespace(definition.namespace()), args.tasks.migrate)?;
     let started = Instant::now();
     let conn = &mut database.connect()?;
     let submitted = args.tasks.submit(conn, &workflow, &requests, &identity)?;
