@@ -1,5 +1,7 @@
 //! Every option there is: found by its key, and the nearest one to a key that is none.
 
+use std::collections::BTreeSet;
+
 use crate::{Kind, gone, sections};
 
 /// An option: one key of the configuration.
@@ -31,6 +33,22 @@ impl OptionSpec {
 
     fn parts(&self) -> std::str::Split<'static, char> {
         self.key.split('.')
+    }
+
+    /// The paths that it has: one, or one for each name that these paths choose in place of its last `*`. None
+    /// where the name is the option itself.
+    pub(crate) fn instances<'a>(
+        &self,
+        paths: impl Iterator<Item = &'a Vec<String>>,
+    ) -> BTreeSet<Vec<String>> {
+        let parts: Vec<String> = self.parts().map(str::to_owned).collect();
+        let Some(last) = parts.iter().rposition(|part| part == "*") else { return BTreeSet::from([parts]) };
+        let (named, rest) = parts.split_at(last + 1);
+        if rest.is_empty() {
+            return BTreeSet::new();
+        }
+        let chosen = paths.filter_map(|path| path.get(..named.len())).filter(|chosen| self.begins(chosen));
+        chosen.map(|chosen| [chosen, rest].concat()).collect()
     }
 
     fn begins(&self, path: &[String]) -> bool {

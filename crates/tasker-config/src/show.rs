@@ -8,7 +8,7 @@ use serde_json::Value;
 use tasker_multidb::DatabaseUrl;
 
 use crate::{
-    Kind, OptionSpec, Source,
+    Kind, Source,
     build::Values,
     config::Entry,
     schema::{self, At},
@@ -42,10 +42,13 @@ impl fmt::Display for Shown {
 
 /// Every option, those that nobody set with their defaults.
 pub(crate) fn all(values: &Values) -> Vec<Shown> {
-    let unset = sections::options().filter(|o| !o.key.contains('*') && !is_set(o, values)).map(|o| Shown {
-        key: o.key.to_owned(),
-        value: sections::default(o.key),
-        source: Source::Default,
+    let unset = sections::options().flat_map(|option| {
+        let unset = option.instances(values.keys()).into_iter().filter(|path| !is_set(path, values));
+        unset.map(|path| Shown {
+            key: path.join("."),
+            value: sections::default(option.key),
+            source: Source::Default,
+        })
     });
     let set = values.iter().map(|(path, entry)| Shown {
         key: path.join("."),
@@ -57,9 +60,8 @@ pub(crate) fn all(values: &Values) -> Vec<Shown> {
     all
 }
 
-fn is_set(option: &OptionSpec, values: &Values) -> bool {
-    let path: Vec<String> = option.key.split('.').map(str::to_owned).collect();
-    values.keys().any(|at| at.starts_with(&path))
+fn is_set(path: &[String], values: &Values) -> bool {
+    values.keys().any(|at| at.starts_with(path))
 }
 
 fn seen(path: &[String], entry: &Entry) -> Value {

@@ -11,7 +11,7 @@ mod telemetry;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{AuthConfig, DatabaseConfig, OptionSpec, Problem, build::put};
 
@@ -115,9 +115,14 @@ impl Sections {
     }
 }
 
-/// What an option is if nobody says anything; null for nothing.
+/// What an option is if nobody says anything; null for nothing. What stands below a name that the configuration
+/// chooses is looked up below `x`.
 pub(crate) fn default(key: &str) -> Value {
-    static DEFAULTS: LazyLock<Value> =
-        LazyLock::new(|| serde_json::to_value(Sections::default()).unwrap_or_default());
-    key.split('.').try_fold(&*DEFAULTS, |at, part| at.get(part)).cloned().unwrap_or_default()
+    static DEFAULTS: LazyLock<Value> = LazyLock::new(|| {
+        let named = json!({ "database": { "databases": { "x": { "reading": { "x": {} } } } } });
+        let sections = serde_json::from_value::<Sections>(named).unwrap_or_default();
+        serde_json::to_value(sections).unwrap_or_default()
+    });
+    let value = key.replace('*', "x").split('.').try_fold(&*DEFAULTS, |at, part| at.get(part)).cloned();
+    value.unwrap_or_default()
 }

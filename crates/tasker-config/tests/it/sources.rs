@@ -37,6 +37,27 @@ fn the_later_source_wins_key_by_key() {
 }
 
 #[test]
+fn what_a_name_has_is_shown_with_its_defaults() {
+    let text = "[database.databases.one]\nurl = \"postgres://db/a\"\n[database.databases.one.reading.near]\nurl = \"postgres://db/b\"\n\
+         [database.databases.two]\nurl = \"postgres://db/c\"\nconnections = 3\n[database]\nprimary = \"one\"";
+    let config = Config::builder().toml("t", text).build().unwrap();
+    let shown: Vec<String> = config.show().iter().map(ToString::to_string).collect();
+    for line in [
+        "database.databases.one.url = \"postgres://db/a\"  # t:2",
+        "database.databases.one.connections = 8  # default",
+        "database.databases.one.reading.near.connections = 8  # default",
+        "database.databases.two.connections = 3  # t:7",
+        "database.databases.two.statements = \"named\"  # default",
+    ] {
+        assert!(shown.iter().any(|l| l == line), "{line}\n{shown:#?}");
+    }
+    let of = |name: &str| {
+        shown.iter().filter(|line| line.starts_with(&format!("database.databases.{name}."))).count()
+    };
+    assert_eq!((of("one"), of("two")), (9, 7));
+}
+
+#[test]
 fn every_option_is_shown_with_its_source() {
     let config = Config::builder().toml("t", FILE).build().unwrap();
     let shown: Vec<String> = config.show().iter().map(ToString::to_string).collect();
