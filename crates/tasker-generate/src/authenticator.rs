@@ -41,7 +41,7 @@ pub(crate) struct Parts {
     features: &'static str,
     has_database: bool,
     has_options_type: bool,
-    /// How its value is registered.
+    /// How its value is made and registered.
     register: &'static str,
 }
 
@@ -70,23 +70,16 @@ impl AuthenticatorType {
             ),
         };
         let (features, register) = match self {
-            Self::Jwt => ("\"jwt\"", "__name__::register(Registry::default())"),
-            Self::Session => ("\"postgres\", \"session\"", VALUE),
-            Self::ApiToken => {
-                ("\"api-token\", \"postgres\"", "__name__::register(Registry::default(), pool.clone())")
-            }
-            Self::Oidc => ("\"axum\", \"oidc\", \"postgres\"", VALUE),
-            Self::Custom => ("\"api-token\"", FIND),
+            Self::Jwt => ("\"jwt\"", include_str!("../templates/start.txt")),
+            Self::Session => ("\"postgres\", \"session\"", include_str!("../templates/start.value.txt")),
+            Self::ApiToken => ("\"api-token\", \"postgres\"", include_str!("../templates/start.pool.txt")),
+            Self::Oidc => ("\"axum\", \"oidc\", \"postgres\"", include_str!("../templates/start.value.txt")),
+            Self::Custom => ("\"api-token\"", include_str!("../templates/start.find.txt")),
         };
         let has_database = matches!(self, Self::Session | Self::ApiToken | Self::Oidc);
         Parts { rust, toml, features, has_database, has_options_type: matches!(self, Self::Custom), register }
     }
 }
-
-const FIND: &str =
-    "__name__::register(Registry::default(), find), where find is your fn(&str) -> Option<Identity>";
-const VALUE: &str = "__name__::register(Registry::default(), Arc::clone(&value)), where value is
-                                     Arc::new(__Name__::new(&read_section(&config.authenticator_options)?, pool)?)";
 
 impl AuthenticatorArgs {
     /// The files.
@@ -103,14 +96,18 @@ impl AuthenticatorArgs {
             .next(format!("Declare `pub mod {name};` in {}.", directory.join("mod.rs").display()))
             .next(manifest(parts.features, parts.has_options_type, parts.has_database))
             .next(format!("In the configuration:\n{}", fill(parts.toml, &values)))
-            .next(format!(
-                "Where the program starts: let registry = {};\n\
-                 then: config.build(&registry)?.build()?, with config the section `auth` as AuthConfig.",
-                fill(parts.register, &values)
-            ))
+            .next(start(parts.register, &values))
             .next(format!("cargo test {name}"))
             .file(directory.join(format!("{name}.rs")), fill(parts.rust, &values)))
     }
+}
+
+/// The lines that make an `Auth`.
+pub(crate) fn start(lines: &str, values: &[(&str, &str)]) -> String {
+    format!(
+        "Where the program starts, with config the section `auth` as AuthConfig:\n{}",
+        fill(lines, values)
+    )
 }
 
 /// The lines of the manifest for code on tasker-auth.

@@ -1,6 +1,10 @@
 //! `coordinator`: may they. A policy of one's own on the permissions of tasker-auth.
 
-use crate::{GenerateError, Name, PlaceArgs, Plan, authenticator::manifest, fill::fill};
+use crate::{
+    GenerateError, Name, PlaceArgs, Plan,
+    authenticator::{manifest, start},
+    fill::fill,
+};
 
 /// What `coordinator` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,10 +32,7 @@ impl CoordinatorArgs {
             .next(format!("Declare `pub mod {name};` in {}.", directory.join("mod.rs").display()))
             .next(manifest("", true, false))
             .next(format!("In the configuration:\n{toml}"))
-            .next(format!(
-                "Where the program starts: let registry = {name}::register(Registry::default());\n\
-                 then: config.build(&registry)?.build()?, with config the section `auth` as AuthConfig."
-            ))
+            .next(start(include_str!("../templates/start.txt"), &values))
             .next(format!("cargo test {name}"))
             .file(directory.join(format!("{name}.rs")), fill(template, &values)))
     }

@@ -72,7 +72,7 @@ fn what_is_no_name_is_refused() {
 #[test]
 fn steps_are_named_and_each_otherwise() {
     let refused = |steps: &str| {
-        parsed(&format!("handler order --dry-run --steps {steps}")).run(Path::new(".")).unwrap_err()
+        parsed(&format!("handler order --dry-run --steps {steps}")).run(Path::new("/nowhere")).unwrap_err()
     };
     assert!(matches!(refused("a,b,a"), GenerateError::SameStep { what: "name", .. }));
     assert!(matches!(refused("fetch,Fetch"), GenerateError::SameStep { what: "name", .. }));
@@ -95,7 +95,7 @@ fn a_type_does_not_hide_what_its_own_code_uses() {
         "subscriber event",
         "subscriber event_sink --metrics",
     ] {
-        let run = parsed(&format!("{command} --dry-run")).run(Path::new("."));
+        let run = parsed(&format!("{command} --dry-run")).run(Path::new("/nowhere"));
         let is_fine = command.contains("digest_config");
         assert_eq!(matches!(run, Err(GenerateError::Name(_))), !is_fine, "{command}: {run:?}");
     }
@@ -109,8 +109,9 @@ fn what_the_engine_would_refuse_is_not_written() {
         ("--namespace \u{200b}", "namespace"),
         (&*format!("--namespace {}", "n".repeat(65)), "namespace"),
     ] {
-        let error =
-            parsed(&format!("handler order --dry-run --steps a {flags}")).run(Path::new(".")).unwrap_err();
+        let error = parsed(&format!("handler order --dry-run --steps a {flags}"))
+            .run(Path::new("/nowhere"))
+            .unwrap_err();
         assert!(matches!(error, GenerateError::Workflow(_)) && error.to_string().contains(said), "{error}");
     }
 }
@@ -153,7 +154,7 @@ proptest! {
         let words = ["generate", "handler", "--dry-run", "--steps", &steps, "--namespace", &namespace,
             "--description", &description, "--", &name];
         let Ok(what) = crate::golden::try_parsed(&words) else { return Ok(()) };
-        let Ok(report) = what.run(Path::new(".")) else { return Ok(()) };
+        let Ok(report) = what.run(Path::new("/nowhere")) else { return Ok(()) };
         prop_assert_eq!(report.files.len(), 2);
         let texts: Vec<&str> = report.files.iter().filter_map(|f| f.text.as_deref()).collect();
         prop_assert!(texts[0].starts_with("//! ") && (!texts[0].contains("__") || namespace.contains("__")), "{}", texts[0]);

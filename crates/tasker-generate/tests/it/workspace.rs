@@ -58,6 +58,41 @@ fn add(section: &mut Table, root: &Path, name: &str, entry: &Value) {
     section.insert(name.to_owned(), entry.into());
 }
 
+/// A module whose functions hold the lines of code that the next steps show, so that they compile.
+fn shown(next_steps: &[String]) -> String {
+    let mut text = String::from(STARTS);
+    for (at, step) in next_steps.iter().filter(|step| step.starts_with("Where ")).enumerate() {
+        let lines: Vec<&str> = step.lines().filter(|line| !line.starts_with("Where ")).collect();
+        let lines = lines.join("\n");
+        let body = match (
+            lines.contains("AuthConfig") || lines.contains("config.build"),
+            lines.contains("submit("),
+        ) {
+            (true, _) => format!(
+                "fn start_{at}(config: &AuthConfig, pool: Pool) -> Result<Auth, ConfigError> {{\n{lines}\nOk(auth)\n}}\n"
+            ),
+            (_, true) => format!(
+                "fn start_{at}(conn: &mut PgConnection, mut registry: HandlerRegistry) -> Result<(), Box<dyn std::error::Error>> {{\n{lines}\nOk(())\n}}\n"
+            ),
+            _ => format!("fn start_{at}() -> WorkerOptions {{\n{lines}\noptions\n}}\n"),
+        };
+        text += &body;
+    }
+    text
+}
+
+const STARTS: &str = "\
+#![allow(dead_code, unused, reason = \"it is here to be compiled\")]
+use std::sync::Arc;
+use diesel::{PgConnection, r2d2::ConnectionManager};
+use serde_json::json;
+use tasker::prelude::*;
+use tasker_auth::{Auth, AuthConfig, ConfigError, Registry, read_section};
+use crate::*;
+type Pool = diesel::r2d2::Pool<ConnectionManager<PgConnection>>;
+fn find(_: &str) -> Option<tasker_auth::Identity> { None }
+";
+
 #[test]
 fn everything_generated_passes_its_own_tests_in_another_workspace() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -79,7 +114,9 @@ fn everything_generated_passes_its_own_tests_in_another_workspace() {
         );
     }
     names.sort();
+    fs::write(dir.join("src/starts.rs"), shown(&next_steps)).unwrap();
     modules.extend(names.iter().map(|name| format!("pub mod {name};\n")));
+    modules += "\n#[cfg(test)]\n#[rustfmt::skip]\nmod starts;\n";
     fs::write(dir.join("src/lib.rs"), modules).unwrap();
     fs::write(dir.join("Cargo.toml"), manifest(root, &next_steps)).unwrap();
     // Not that of the folders above.
