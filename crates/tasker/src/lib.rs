@@ -5,6 +5,8 @@
 pub use tasker_config as config;
 pub use tasker_engine as engine;
 pub use tasker_model as model;
+#[cfg(feature = "multidb")]
+pub use tasker_multidb as multidb;
 pub use tasker_readiness as readiness;
 pub use tasker_state_machine as state_machine;
 
