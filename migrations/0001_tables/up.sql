@@ -198,18 +198,19 @@ comment on column tasker.definition_edges.definition_id is 'The definition.';
 comment on column tasker.definition_edges.from_named_step_id is 'The parent.';
 comment on column tasker.definition_edges.to_named_step_id is 'The child.';
 
+-- What an update leaves alone stands first and last: the log writes what lies between.
 create table tasker.tasks (
   task_id bigint generated always as identity primary key,
-  named_task_id integer not null,
   definition_id bigint not null references tasker.task_definitions,
-  live_steps integer not null constraint live_steps_range check (live_steps >= 0),
-  seq integer not null default 0 constraint task_seq_range check (seq >= 0),
-  state tasker.task_state not null default 'pending',
-  fail_fast boolean not null default false,
   requested_at timestamptz not null,
   created_at timestamptz not null,
-  finished_at timestamptz,
+  named_task_id integer not null,
+  fail_fast boolean not null default false,
+  live_steps integer not null constraint live_steps_range check (live_steps >= 0),
+  seq integer not null default 0 constraint task_seq_range check (seq >= 0),
   paused_at timestamptz,
+  finished_at timestamptz,
+  state tasker.task_state not null default 'pending',
   outcome text generated always as (case when finished_at is not null then state end) stored,
   identity_hash text not null unique constraint identity_hash_length check (length(identity_hash) between 1 and 128),
   initiator text not null default 'unknown' constraint initiator_length check (length(initiator) <= 128),
@@ -279,29 +280,30 @@ comment on column tasker.workers.waiting is 'Whether its last look found nothing
 comment on column tasker.workers.ended_at is 'When it signed off or its lease was found to have run out.';
 comment on column tasker.workers.reaped_at is 'When the last of its steps had been taken back after its end.';
 
+-- What an update leaves alone stands first: the log writes what lies between the ends that are as they were.
 create table tasker.workflow_steps (
   task_id bigint not null,
   workflow_step_id bigint generated always as identity,
-  worker_id bigint,
-  available_at timestamptz,
-  last_attempted_at timestamptz,
-  last_failure_at timestamptz,
-  finished_at timestamptz,
   created_at timestamptz not null,
   named_step_id integer not null,
   queue_id integer not null,
-  pending_parents integer not null,
   total_parents integer not null,
-  attempts integer not null default 0 constraint attempts_range check (attempts >= 0),
   retry_limit integer not null default 3 constraint retry_limit_range check (retry_limit between 0 and 1000000),
-  seq integer not null default 0 constraint step_seq_range check (seq >= 0),
   generation integer not null default 1 constraint generation_range check (generation >= 1),
-  backoff_request_seconds integer,
   priority smallint not null default 3 constraint step_priority check (priority between 1 and 5),
   retryable boolean not null default true,
   skippable boolean not null default false,
   held boolean not null default false,
   paused boolean not null default false,
+  pending_parents integer not null,
+  attempts integer not null default 0 constraint attempts_range check (attempts >= 0),
+  seq integer not null default 0 constraint step_seq_range check (seq >= 0),
+  backoff_request_seconds integer,
+  worker_id bigint,
+  available_at timestamptz,
+  last_attempted_at timestamptz,
+  last_failure_at timestamptz,
+  finished_at timestamptz,
   state tasker.step_state not null default 'pending',
   failure_kind tasker.failure_kind,
   last_error text,
@@ -312,7 +314,7 @@ create table tasker.workflow_steps (
   constraint step_finished_iff_terminal check ((finished_at is not null) = (state in ('complete', 'resolved_manually', 'cancelled'))),
   constraint error_says_how check (state <> 'error' or (failure_kind is not null and last_failure_at is not null)),
   constraint attempted_iff_attempts check (state <> 'in_progress' or (attempts > 0 and last_attempted_at is not null))
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
+) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 -- The key ends with the step, so that a claim can read on behind the last one taken, also among equals.
 create index workflow_steps_ready on tasker.workflow_steps (queue_id, priority, available_at, workflow_step_id)
   where available_at is not null and not held and not paused;

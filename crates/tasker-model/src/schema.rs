@@ -386,26 +386,26 @@ diesel::table! {
     tasker.tasks (task_id) {
         /// Identity.
         task_id -> BigInt,
-        /// The workflow.
-        named_task_id -> Integer,
         /// The definition that the run keeps.
         definition_id -> BigInt,
-        /// Its steps that are available (now or later, not held) or in progress. Whoever brings it to 0 settles the task.
-        live_steps -> Integer,
-        /// The number of its transitions so far.
-        seq -> Integer,
-        /// Durable state.
-        state -> Text,
-        /// Whether the first dead step holds the rest; copied from the definition.
-        fail_fast -> Bool,
         /// When the run was asked for.
         requested_at -> Timestamptz,
         /// When the row was written.
         created_at -> Timestamptz,
-        /// When it came to complete, error, cancelled or resolved_manually; NULL otherwise.
-        finished_at -> Nullable<Timestamptz>,
+        /// The workflow.
+        named_task_id -> Integer,
+        /// Whether the first dead step holds the rest; copied from the definition.
+        fail_fast -> Bool,
+        /// Its steps that are available (now or later, not held) or in progress. Whoever brings it to 0 settles the task.
+        live_steps -> Integer,
+        /// The number of its transitions so far.
+        seq -> Integer,
         /// Since when none of its steps is claimed; NULL while it runs.
         paused_at -> Nullable<Timestamptz>,
+        /// When it came to complete, error, cancelled or resolved_manually; NULL otherwise.
+        finished_at -> Nullable<Timestamptz>,
+        /// Durable state.
+        state -> Text,
         /// The state of a finished task, NULL before: indexes name it instead of the state, so that a start leaves them alone.
         outcome -> Nullable<Text>,
         /// Unique; a second submission with the same one names this task.
@@ -518,36 +518,18 @@ diesel::table! {
         task_id -> BigInt,
         /// Identity; unique in the database.
         workflow_step_id -> BigInt,
-        /// The incarnation that runs it; NULL unless in progress.
-        worker_id -> Nullable<BigInt>,
-        /// From when it may be claimed; NULL unless tasker.is_claimable. Kept while it is held or paused.
-        available_at -> Nullable<Timestamptz>,
-        /// When it was last claimed.
-        last_attempted_at -> Nullable<Timestamptz>,
-        /// When its last failed attempt ended.
-        last_failure_at -> Nullable<Timestamptz>,
-        /// When it came to complete, resolved_manually or cancelled; NULL otherwise.
-        finished_at -> Nullable<Timestamptz>,
         /// When the row was written.
         created_at -> Timestamptz,
         /// Which step of the workflow it is.
         named_step_id -> Integer,
         /// Where it is claimed from.
         queue_id -> Integer,
-        /// The number of its parents that are neither complete nor resolved_manually.
-        pending_parents -> Integer,
         /// The number of its parents.
         total_parents -> Integer,
-        /// Attempts of this generation, counted at the claim; a release gives one back.
-        attempts -> Integer,
         /// The total number of attempts; 0 means never.
         retry_limit -> Integer,
-        /// The number of its transitions so far, and so the fencing token of every report.
-        seq -> Integer,
         /// Counted from 1, raised by an operator's retry or reset; part of the idempotency key.
         generation -> Integer,
-        /// The wait decided at the last failure, whole seconds rounded up; cleared at the next claim.
-        backoff_request_seconds -> Nullable<Integer>,
         /// 1 is claimed first, 5 last.
         priority -> SmallInt,
         /// Whether a failed attempt may be followed by another. The first is always allowed.
@@ -558,6 +540,24 @@ diesel::table! {
         held -> Bool,
         /// Whether its task is paused.
         paused -> Bool,
+        /// The number of its parents that are neither complete nor resolved_manually.
+        pending_parents -> Integer,
+        /// Attempts of this generation, counted at the claim; a release gives one back.
+        attempts -> Integer,
+        /// The number of its transitions so far, and so the fencing token of every report.
+        seq -> Integer,
+        /// The wait decided at the last failure, whole seconds rounded up; cleared at the next claim.
+        backoff_request_seconds -> Nullable<Integer>,
+        /// The incarnation that runs it; NULL unless in progress.
+        worker_id -> Nullable<BigInt>,
+        /// From when it may be claimed; NULL unless tasker.is_claimable. Kept while it is held or paused.
+        available_at -> Nullable<Timestamptz>,
+        /// When it was last claimed.
+        last_attempted_at -> Nullable<Timestamptz>,
+        /// When its last failed attempt ended.
+        last_failure_at -> Nullable<Timestamptz>,
+        /// When it came to complete, resolved_manually or cancelled; NULL otherwise.
+        finished_at -> Nullable<Timestamptz>,
         /// Durable state.
         state -> Text,
         /// How the last attempt failed; NULL after success, a retry or a reset.
