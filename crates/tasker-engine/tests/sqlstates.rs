@@ -200,8 +200,26 @@ async fn scenario(db: &Db, namespace: &str) -> Vec<TaskId> {
     let x = step(db, single, "x").await;
     persist(db, move |conn| commands::retry_single(conn, &[(single, x)], "test", None, None)).await;
     work(db, namespace).await;
+    wake(db, namespace, &given_back).await;
     prune(db, namespace).await;
     vec![one, two, resolved, retried, single, operated]
+}
+
+/// A worker finds nothing and waits, then takes two steps at once and waits no more.
+async fn wake(db: &Db, namespace: &str, definition: &WorkflowDefinition) {
+    let (namespaces, handlers) = ([namespace.to_owned()], registry().names());
+    let (worker, _) =
+        persist(db, move |conn| commands::register(conn, "idly", Some(&namespaces), &handlers, 60_000, None))
+            .await;
+    let turn = move |conn: &mut PgConnection| {
+        let ask = commands::Ask { limit: 9, further: true, expire: false };
+        commands::exchange(conn, worker, ask, &[], &[], None).map(|turn| turn.claimed.len())
+    };
+    assert_eq!(persist(db, turn).await, 0, "everything has run");
+    let tasks = [submitted(db, definition).await, submitted(db, definition).await];
+    assert_eq!(persist(db, turn).await, 2);
+    persist(db, move |conn| commands::cancel(conn, &tasks, "test", None, None)).await;
+    persist(db, move |conn| commands::end_worker(conn, worker, None)).await;
 }
 
 /// The operators' commands on tasks of one step that nobody has claimed: one is given up, the other goes on.
