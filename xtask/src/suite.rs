@@ -31,10 +31,6 @@ pub(crate) fn test(options: &Options) -> Result<ExitCode> {
     let server = resolve_in(&unnamed, named, &Wanted::throw_away().max_connections(300), &mut show)?;
     let mut cargo = cargo(&["test", "--workspace"]);
     cargo.args(&options.args).env("TASKER_TEST_DATABASE_URL", &server.url);
-    let oracle = root().join("../shared/oracle");
-    if oracle.is_dir() && env::var_os("TASKER_ORACLE").is_none() {
-        cargo.env("TASKER_ORACLE", oracle);
-    }
     let started = Instant::now();
     let passed = cargo.status().context("cargo cannot be run")?.success();
     eprintln!(
