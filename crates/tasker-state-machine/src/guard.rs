@@ -1,5 +1,5 @@
 //! What must hold beside legality: a step starts only when its parents are done, a task completes only when
-//! its steps are. The database states both as CHECKs and counters; these give the refusal its words.
+//! its steps are. The database states both as guards and counters; these give the refusal its words.
 
 use tasker_model::StepState;
 
