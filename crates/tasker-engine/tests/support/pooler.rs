@@ -3,7 +3,10 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        net::UnixStream,
+    },
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -59,7 +62,8 @@ impl Pooler {
         shell.args(command.get_args()).arg("-q").arg(&file);
         let process =
             shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        until("the pooler to listen", || dir.join(".s.PGSQL.6432").exists());
+        // The socket's file is there before it listens.
+        until("the pooler to listen", || UnixStream::connect(dir.join(".s.PGSQL.6432")).is_ok());
         Self { dir, _process: process }
     }
 }

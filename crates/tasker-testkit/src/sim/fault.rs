@@ -49,11 +49,13 @@ pub(super) struct Faulty {
     fault: Option<Fault>,
     /// Whether it was notified since it last looked.
     woken: bool,
+    /// Whether it reported since it last looked.
+    reported: bool,
 }
 
 impl Faulty {
     pub(super) fn new(limits: Limits, fault: Option<Fault>) -> Self {
-        Self { core: Core::new(limits, Duration::ZERO), fault, woken: true }
+        Self { core: Core::new(limits, Duration::ZERO), fault, woken: true, reported: false }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -69,7 +71,9 @@ impl Faulty {
                 continue;
             }
             match self.fault {
-                Some(Fault::SleepsAfterReport) if !exchange.reports.is_empty() => exchange.claim = 0,
+                Some(Fault::SleepsAfterReport) if !exchange.reports.is_empty() => {
+                    (exchange.claim, self.reported) = (0, true);
+                }
                 Some(Fault::ClaimsTooMany) => exchange.claim *= 2,
                 Some(Fault::NeverRecovers) => exchange.expire = false,
                 _ => {}
@@ -78,10 +82,14 @@ impl Faulty {
         }
     }
 
-    /// Whether this is a look that it never takes.
+    /// Whether this is a look that it does not take.
     fn overlooks(&mut self, exchange: &Exchange) -> bool {
         let look = exchange.reports.is_empty() && exchange.claim > 0;
-        look && self.has(Fault::NeverPolls) && !std::mem::take(&mut self.woken)
+        match self.fault {
+            Some(Fault::NeverPolls) => look && !std::mem::take(&mut self.woken),
+            Some(Fault::SleepsAfterReport) => look && std::mem::take(&mut self.reported),
+            _ => false,
+        }
     }
 
     pub(super) fn wake_at(&self) -> Duration {
