@@ -1,4 +1,5 @@
 -- Generated from sql/functions by `cargo xtask codegen`.
+drop function tasker.adjust_task(bigint,integer,timestamp with time zone);
 drop function tasker.adjust_tasks(bigint[],integer[],timestamp with time zone,text,text);
 drop function tasker.ancestor_results(bigint[],bigint[]);
 drop function tasker.calculate_dependency_levels(bigint);
@@ -6,6 +7,7 @@ drop function tasker.calculate_dependency_levels_batch(bigint[]);
 drop function tasker.cancel_steps(bigint[],bigint[],text,text,timestamp with time zone);
 drop function tasker.cancel_tasks(bigint[],text,text,timestamp with time zone);
 drop function tasker.claim_steps(bigint,integer,timestamp with time zone);
+drop function tasker.claimed_step(bigint,bigint);
 drop function tasker.claimed_steps(bigint[],bigint[]);
 drop function tasker.complete_steps(bigint[],bigint[],integer[],jsonb[],timestamp with time zone);
 drop function tasker.count_prunable(timestamp with time zone,text[],text[]);
@@ -16,6 +18,7 @@ drop function tasker.execute_step_sql(text,jsonb);
 drop function tasker.expire_leases(integer,timestamp with time zone);
 drop function tasker.explain_steps(bigint[],bigint[],timestamp with time zone,timestamp with time zone);
 drop function tasker.fail_steps(bigint[],bigint[],integer[],text[],bigint[],text[],timestamp with time zone);
+drop function tasker.finish_step(bigint,bigint,integer,jsonb,timestamp with time zone,bigint[],bigint,integer[],integer,integer);
 drop function tasker.finish_steps(bigint[],bigint[],integer[],jsonb[],timestamp with time zone,boolean,bigint,integer[],integer,integer);
 drop function tasker.first_priority(integer[],integer[],integer[],timestamp with time zone[],bigint[],timestamp with time zone);
 drop function tasker.get_analytics_metrics(timestamp with time zone,timestamp with time zone);
@@ -46,6 +49,7 @@ drop function tasker.prune_tasks(timestamp with time zone,text,text[],integer,in
 drop function tasker.recount_tasks(bigint[],timestamp with time zone,text,text);
 drop function tasker.register_definition(jsonb,text);
 drop function tasker.register_worker(text,text[],text[],integer,timestamp with time zone);
+drop function tasker.release_child(bigint,bigint,timestamp with time zone,bigint,integer[],integer,integer,timestamp with time zone);
 drop function tasker.release_children(bigint[],bigint[],timestamp with time zone,bigint,integer[],integer,integer,timestamp with time zone);
 drop function tasker.release_steps(bigint[],bigint[],integer[],text,timestamp with time zone);
 drop function tasker.renew_lease(bigint,timestamp with time zone);

@@ -1,5 +1,31 @@
 -- Generated from sql/functions by `cargo xtask codegen`: the functions as they are installed.
 
+-- What tasker.adjust_tasks does in the ordinary course, for one task and in plain statements; what is out of it, it
+-- leaves to that. A test holds the two equal. Internal to tasker.finish_step.
+--   p_delta  the net change of live_steps
+--   p_now    the instant of a transition; NULL reads the clock under the lock
+-- Returns the state that the task has now if it changed, else NULL.
+create or replace function tasker.adjust_task(p_task_id bigint, p_delta integer, p_now timestamptz) returns text
+language plpgsql as $$
+declare v_task record; v_to text; v_now timestamptz;
+begin
+  select t.live_steps + p_delta as live, t.state, t.seq + 1 as seq into v_task from tasker.tasks t where t.task_id = p_task_id for update;
+  if v_task.state not in ('pending', 'in_progress') or current_setting('transaction_isolation') <> 'read committed' then
+    return (select a.state from tasker.adjust_tasks(array[p_task_id], array[p_delta], p_now) a);
+  end if;
+  if v_task.live > 0 then
+    update tasker.tasks t set live_steps = v_task.live where t.task_id = p_task_id;
+    return null;
+  end if;
+  -- Read in a statement after the one that waited for the lock, as there.
+  v_to := case when exists (select from tasker.workflow_steps s where s.task_id = p_task_id and not tasker.is_done(s.state)) then 'error' else 'complete' end;
+  v_now := coalesce(p_now, clock_timestamp());
+  update tasker.tasks t set live_steps = v_task.live, state = v_to, seq = v_task.seq, finished_at = v_now where t.task_id = p_task_id;
+  insert into tasker.task_transitions (task_id, at, seq, from_state, to_state) values (p_task_id, v_now, v_task.seq, v_task.state, v_to);
+  return v_to;
+end $$;
+comment on function tasker.adjust_task(bigint, integer, timestamptz) is 'What tasker.adjust_tasks does, for one task; internal to the commands.';
+
 -- Adds each task's net change to live_steps under the task's row lock, and settles what reaches 0.
 -- Every command ends here. The steps are read in a statement after the one that waited for the lock,
 -- so the answer includes whatever the transaction before us committed.
@@ -305,6 +331,30 @@ end $$;
 comment on function tasker.claim_steps(bigint, integer, timestamptz) is
   'Claims the next steps for a worker, with all that their handlers need; takes back steps of dead workers first.';
 
+-- What tasker.claimed_steps returns, for one step: a statement over arrays costs more to begin than to run. A test holds
+-- the two equal. Internal to tasker.exchange_steps.
+create or replace function tasker.claimed_step(
+  p_task_id bigint, p_step_id bigint,
+  out token integer, out attempt integer, out generation integer, out definition_id bigint, out step_name text, out context jsonb,
+  out parent_results jsonb, out claimed_at timestamptz)
+language plpgsql stable as $$
+declare v_parents integer;
+begin
+  select s.seq, s.attempts, s.generation, t.definition_id, n.name, t.context, s.last_attempted_at, s.total_parents
+  into token, attempt, generation, definition_id, step_name, context, claimed_at, v_parents
+  from tasker.workflow_steps s join tasker.tasks t on t.task_id = s.task_id join tasker.named_steps n on n.named_step_id = s.named_step_id
+  where s.task_id = p_task_id and s.workflow_step_id = p_step_id;
+  parent_results := '{}';
+  if v_parents > 0 then
+    parent_results := coalesce((
+      select jsonb_object_agg(pn.name, p.results) from tasker.workflow_step_edges e
+      join tasker.workflow_steps p on p.task_id = e.task_id and p.workflow_step_id = e.from_step_id
+      join tasker.named_steps pn on pn.named_step_id = p.named_step_id
+      where e.task_id = p_task_id and e.to_step_id = p_step_id), parent_results);
+  end if;
+end $$;
+comment on function tasker.claimed_step(bigint, bigint) is 'What tasker.claimed_steps returns, for one step; internal to the claims.';
+
 -- What handlers need of steps that have just been claimed: the task's context and the results of the
 -- parents by name. Internal to tasker.claim_steps and tasker.exchange_steps.
 -- Returns one row a step, in the order of the arguments. PostgreSQL writes it into the statement that calls it.
@@ -385,11 +435,11 @@ comment on function tasker.end_worker(bigint, timestamptz) is 'Signs an incarnat
 
 -- One turn of a worker in one round trip and one commit: reports attempts that succeeded, goes on with the
 -- children that became available, and claims further steps up to the limit. What it goes on with is what a
--- claim could take now, and never passes over waiting work of a higher priority.
+-- claim could take now, and never takes the last place from waiting work of a higher priority.
 --   p_worker_id  the incarnation; one that has ended or whose lease ran out reports but claims nothing
 --   p_limit      the most steps to take
---   p_further    whether to claim steps other than the children; false answers a report sooner, and the next
---                turn looks for them
+--   p_further    whether to claim steps other than the children; false answers a report sooner, and a turn soon
+--                after it looks for them
 --   p_expire     whether to take back steps of dead workers; only together with empty reports, because
 --                that locks tasks before steps
 --   p_task_ids, p_step_ids, p_tokens, p_results  the reports, as tasker.complete_steps
@@ -413,21 +463,30 @@ returns table (
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_place integer; v_now timestamptz; v_due timestamptz;
+  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_child_ids bigint[]; v_claimed record; v_place integer; v_now timestamptz; v_due timestamptz;
   v_tasks bigint[] := '{}'; v_steps bigint[] := '{}';
 begin
   if p_expire and cardinality(p_task_ids) = 0 then perform tasker.expire_leases(100, p_now); end if;
   v_worker := tasker.served_queues(case when p_limit > 0 then p_worker_id end, p_now);
 
   if cardinality(p_task_ids) > 0 then
-    v_children := exists (
-      select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
-      join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
-    if v_children and v_worker.queues is not null then
+    if cardinality(p_task_ids) = 1 then
+      v_child_ids := array(select e.to_step_id from tasker.workflow_step_edges e where e.task_id = p_task_ids[1] and e.from_step_id = p_step_ids[1]);
+      v_children := v_child_ids <> '{}';
+    else
+      v_children := exists (
+        select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
+        join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
+    end if;
+    -- A worker that claims nothing else for now and keeps a place free takes nobody's by going on.
+    if v_children and v_worker.queues is not null and (p_further or p_limit <= coalesce(cardinality(v_child_ids), p_limit)) then
       v_first := coalesce(tasker.first_priority(v_worker.queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
     end if;
-    v_done := tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now, v_children,
-      case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit);
+    v_done := case cardinality(p_task_ids)
+      when 1 then tasker.finish_step(p_task_ids[1], p_step_ids[1], p_tokens[1], p_results[1], p_now, v_child_ids,
+        case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit)
+      else tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now, v_children,
+        case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit) end;
     kind := 'completed';
     for i in 1 .. coalesce(cardinality(v_done.done_tasks), 0) loop
       task_id := v_done.done_tasks[i]; workflow_step_id := v_done.done_steps[i];
@@ -466,6 +525,14 @@ begin
     -- many submit, and their commits would wait for each other's notifications.
     if v_worker.waiting and (cardinality(v_steps) > 1 or cardinality(v_steps) >= p_limit) then
       update tasker.workers w set waiting = false where w.worker_id = p_worker_id;
+    end if;
+    if cardinality(v_steps) = 1 then
+      v_claimed := tasker.claimed_step(v_tasks[1], v_steps[1]);
+      kind := 'claimed'; task_id := v_tasks[1]; workflow_step_id := v_steps[1]; token := v_claimed.token; attempt := v_claimed.attempt;
+      generation := v_claimed.generation; definition_id := v_claimed.definition_id; step_name := v_claimed.step_name; context := v_claimed.context;
+      parent_results := v_claimed.parent_results; claimed_at := v_claimed.claimed_at;
+      return next;
+      return;
     end if;
     return query select 'claimed', c.* from tasker.claimed_steps(v_tasks, v_steps) c;
   elsif p_further then
@@ -744,6 +811,60 @@ begin
 end $$;
 comment on function tasker.fail_steps(bigint[], bigint[], integer[], text[], bigint[], text[], timestamptz) is
   'Reports attempts that failed: kind, message, the instant of the next attempt, holds, settling of the tasks.';
+
+-- What tasker.finish_steps does, for one report: plain statements, because a statement over arrays costs more to begin
+-- than a turn of one step has to do. A test holds the two equal. Internal to tasker.exchange_steps.
+--   p_task_id, p_step_id, p_token, p_result  the report; the token is the seq of the claim
+--   p_now        the instant; NULL reads the database's clock under the step's lock
+--   p_children   the step's children
+--   p_worker_id, p_queues, p_priority, p_limit  who goes on with the children, as tasker.release_children
+-- Returns what changed, as tasker.finish_steps.
+-- Locks: the step, its children by id, its task.
+create or replace function tasker.finish_step(
+  p_task_id bigint, p_step_id bigint, p_token integer, p_result jsonb, p_now timestamptz, p_children bigint[],
+  p_worker_id bigint, p_queues integer[], p_priority integer, p_limit integer,
+  out done_tasks bigint[], out done_steps bigint[], out ready_tasks bigint[], out ready_steps bigint[], out taken_tasks bigint[], out taken_steps bigint[],
+  out settled_tasks bigint[], out settled_states text[])
+language plpgsql as $$
+declare v_worker bigint; v_step record; v_child record; v_now timestamptz; v_live integer; v_state text;
+begin
+  select s.worker_id into v_worker from tasker.workflow_steps s
+  where s.task_id = p_task_id and s.workflow_step_id = p_step_id and s.state = 'in_progress' and s.seq = p_token for update;
+  if not found then return; end if;
+  v_now := coalesce(p_now, clock_timestamp());
+  update tasker.workflow_steps s set state = 'complete', seq = s.seq + 1, worker_id = null, finished_at = v_now,
+    results = p_result, failure_kind = null, last_error = null
+  where s.task_id = p_task_id and s.workflow_step_id = p_step_id and s.state = 'in_progress' and s.seq = p_token
+  returning s.seq, s.attempts, s.generation, s.retry_limit into v_step;
+  insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+  values (p_task_id, p_step_id, v_worker, v_now, v_step.seq, v_step.attempts, v_step.generation, v_step.retry_limit, 'in_progress', 'complete');
+  done_tasks := array[p_task_id];
+  done_steps := array[p_step_id];
+
+  v_live := 0;
+  if cardinality(p_children) = 1 then
+    v_child := tasker.release_child(p_task_id, p_children[1], v_now, p_worker_id, p_queues, p_priority, p_limit, p_now);
+    if v_child.ready then ready_tasks := done_tasks; ready_steps := p_children; end if;
+    if v_child.taken then taken_tasks := done_tasks; taken_steps := p_children; end if;
+    v_live := ((v_child.ready or v_child.taken) and not v_child.held)::integer;
+  elsif p_children <> '{}' then
+    select array_agg(c.task_id) filter (where not c.taken), array_agg(c.workflow_step_id) filter (where not c.taken),
+           array_agg(c.task_id) filter (where c.taken), array_agg(c.workflow_step_id) filter (where c.taken),
+           count(*) filter (where not c.held)
+    into ready_tasks, ready_steps, taken_tasks, taken_steps, v_live
+    from tasker.release_children(done_tasks, done_steps, v_now, p_worker_id, p_queues, p_priority, p_limit, p_now) c;
+  end if;
+  if v_live <> 1 then
+    v_state := tasker.adjust_task(p_task_id, v_live - 1, p_now);
+    if v_state is not null then
+      settled_tasks := done_tasks;
+      settled_states := array[v_state];
+    end if;
+  end if;
+  if ready_tasks is not null then perform tasker.wake_workers(); end if;
+end $$;
+comment on function tasker.finish_step(bigint, bigint, integer, jsonb, timestamptz, bigint[], bigint, integer[], integer, integer) is
+  'What tasker.finish_steps does, for one report; internal to the commands.';
 
 -- Writes the results of attempts that succeeded, releases the children and settles the tasks. Internal to
 -- tasker.complete_steps and tasker.exchange_steps.
@@ -1771,6 +1892,40 @@ language sql volatile as $$
 $$;
 comment on function tasker.register_worker(text, text[], text[], integer, timestamptz) is 'Registers an incarnation of a worker and grants its first lease.';
 
+-- What tasker.release_children does, for the only child of one parent and in plain statements. A test holds the two
+-- equal. Internal to tasker.finish_step.
+--   p_now, p_worker_id, p_queues, p_priority, p_limit, p_clock  as there
+-- Returns whether fail-fast holds the child, whether it became available and whether it was gone on with.
+-- Locks: the child.
+create or replace function tasker.release_child(
+  p_task_id bigint, p_step_id bigint, p_now timestamptz, p_worker_id bigint, p_queues integer[], p_priority integer, p_limit integer, p_clock timestamptz,
+  out held boolean, out ready boolean, out taken boolean)
+language plpgsql as $$
+declare v_child record; v_at timestamptz;
+begin
+  select s.state, s.held, s.paused, s.queue_id, s.priority,
+    tasker.is_claimable(s.state, s.pending_parents - 1, s.attempts, s.retry_limit, s.retryable, s.failure_kind) as claimable
+  into v_child from tasker.workflow_steps s where s.task_id = p_task_id and s.workflow_step_id = p_step_id for update;
+  held := v_child.held;
+  taken := p_limit > 0 and coalesce(
+    v_child.claimable and not v_child.held and not v_child.paused and v_child.priority <= p_priority and v_child.queue_id = any (p_queues), false);
+  ready := v_child.claimable and not taken;
+  if not taken then
+    update tasker.workflow_steps s set pending_parents = s.pending_parents - 1, available_at = case when ready then p_now end
+    where s.task_id = p_task_id and s.workflow_step_id = p_step_id;
+    return;
+  end if;
+  v_at := coalesce(p_clock, clock_timestamp());
+  update tasker.workflow_steps s set pending_parents = s.pending_parents - 1, available_at = null, state = 'in_progress', worker_id = p_worker_id,
+    attempts = s.attempts + 1, seq = s.seq + 1, last_attempted_at = v_at, backoff_request_seconds = null
+  where s.task_id = p_task_id and s.workflow_step_id = p_step_id
+  returning s.seq, s.attempts, s.generation, s.retry_limit, v_child.state into v_child;
+  insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+  values (p_task_id, p_step_id, p_worker_id, v_at, v_child.seq, v_child.attempts, v_child.generation, v_child.retry_limit, v_child.state, 'in_progress');
+end $$;
+comment on function tasker.release_child(bigint, bigint, timestamptz, bigint, integer[], integer, integer, timestamptz) is
+  'What tasker.release_children does, for the only child of one parent; internal to the commands.';
+
 -- Counts done parents off their children, in the order of the children's ids, and makes those available
 -- whose last parent this was. The decrement is relative and is applied to the row as it is once its lock
 -- is held, so two parents that end at once are both counted.
@@ -2733,7 +2888,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp()); v_head record; v_states text[] := '{}';
-  v_tasks bigint[]; v_steps bigint[]; v_more text[]; v_at timestamptz;
+  v_tasks bigint[]; v_steps bigint[]; v_more text[]; v_at timestamptz; v_step record; v_seq integer;
 begin
   task_ids := '{}'; step_ids := '{}'; head_queues := '{}'; head_priorities := '{}'; head_ats := '{}'; head_ids := '{}';
   for v_head in
@@ -2769,6 +2924,22 @@ begin
   if cardinality(step_ids) = 0 then return; end if;
   v_now := greatest(v_now, coalesce(p_now, clock_timestamp()));
 
+  -- One step goes by plain statements: those over arrays cost more to begin than there is to do. A test holds the two
+  -- equal.
+  if cardinality(step_ids) = 1 then
+    update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
+      available_at = null, worker_id = p_worker_id, last_attempted_at = v_now, backoff_request_seconds = null
+    where s.task_id = task_ids[1] and s.workflow_step_id = step_ids[1] and s.state = v_states[1]
+    returning s.seq, s.attempts, s.generation, s.retry_limit into v_step;
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+    values (task_ids[1], step_ids[1], p_worker_id, v_now, v_step.seq, v_step.attempts, v_step.generation, v_step.retry_limit, v_states[1], 'in_progress');
+    update tasker.tasks t set state = 'in_progress', seq = t.seq + 1 where t.task_id = task_ids[1] and t.state = 'pending' returning t.seq into v_seq;
+    if found then
+      insert into tasker.task_transitions (task_id, at, seq, from_state, to_state) values (task_ids[1], v_now, v_seq, 'pending', 'in_progress');
+    end if;
+    return;
+  end if;
+
   with k as (select * from unnest(task_ids, step_ids, v_states) k (task_id, step_id, state)),
   u as (
     update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
@@ -2785,7 +2956,6 @@ begin
     returning t.task_id, t.seq)
   insert into tasker.task_transitions (task_id, at, seq, from_state, to_state)
   select u.task_id, v_now, u.seq, 'pending', 'in_progress' from u;
-
 end $$;
 comment on function tasker.take_steps(bigint, integer[], integer, integer[], integer[], timestamptz[], bigint[], timestamptz) is
   'Takes the next steps of some queues for a worker; internal to the claims.';

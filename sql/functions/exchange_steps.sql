@@ -1,10 +1,10 @@
 -- One turn of a worker in one round trip and one commit: reports attempts that succeeded, goes on with the
 -- children that became available, and claims further steps up to the limit. What it goes on with is what a
--- claim could take now, and never passes over waiting work of a higher priority.
+-- claim could take now, and never takes the last place from waiting work of a higher priority.
 --   p_worker_id  the incarnation; one that has ended or whose lease ran out reports but claims nothing
 --   p_limit      the most steps to take
---   p_further    whether to claim steps other than the children; false answers a report sooner, and the next
---                turn looks for them
+--   p_further    whether to claim steps other than the children; false answers a report sooner, and a turn soon
+--                after it looks for them
 --   p_expire     whether to take back steps of dead workers; only together with empty reports, because
 --                that locks tasks before steps
 --   p_task_ids, p_step_ids, p_tokens, p_results  the reports, as tasker.complete_steps
@@ -28,21 +28,30 @@ returns table (
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_place integer; v_now timestamptz; v_due timestamptz;
+  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_child_ids bigint[]; v_claimed record; v_place integer; v_now timestamptz; v_due timestamptz;
   v_tasks bigint[] := '{}'; v_steps bigint[] := '{}';
 begin
   if p_expire and cardinality(p_task_ids) = 0 then perform tasker.expire_leases(100, p_now); end if;
   v_worker := tasker.served_queues(case when p_limit > 0 then p_worker_id end, p_now);
 
   if cardinality(p_task_ids) > 0 then
-    v_children := exists (
-      select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
-      join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
-    if v_children and v_worker.queues is not null then
+    if cardinality(p_task_ids) = 1 then
+      v_child_ids := array(select e.to_step_id from tasker.workflow_step_edges e where e.task_id = p_task_ids[1] and e.from_step_id = p_step_ids[1]);
+      v_children := v_child_ids <> '{}';
+    else
+      v_children := exists (
+        select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
+        join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
+    end if;
+    -- A worker that claims nothing else for now and keeps a place free takes nobody's by going on.
+    if v_children and v_worker.queues is not null and (p_further or p_limit <= coalesce(cardinality(v_child_ids), p_limit)) then
       v_first := coalesce(tasker.first_priority(v_worker.queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
     end if;
-    v_done := tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now, v_children,
-      case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit);
+    v_done := case cardinality(p_task_ids)
+      when 1 then tasker.finish_step(p_task_ids[1], p_step_ids[1], p_tokens[1], p_results[1], p_now, v_child_ids,
+        case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit)
+      else tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now, v_children,
+        case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit) end;
     kind := 'completed';
     for i in 1 .. coalesce(cardinality(v_done.done_tasks), 0) loop
       task_id := v_done.done_tasks[i]; workflow_step_id := v_done.done_steps[i];
@@ -81,6 +90,14 @@ begin
     -- many submit, and their commits would wait for each other's notifications.
     if v_worker.waiting and (cardinality(v_steps) > 1 or cardinality(v_steps) >= p_limit) then
       update tasker.workers w set waiting = false where w.worker_id = p_worker_id;
+    end if;
+    if cardinality(v_steps) = 1 then
+      v_claimed := tasker.claimed_step(v_tasks[1], v_steps[1]);
+      kind := 'claimed'; task_id := v_tasks[1]; workflow_step_id := v_steps[1]; token := v_claimed.token; attempt := v_claimed.attempt;
+      generation := v_claimed.generation; definition_id := v_claimed.definition_id; step_name := v_claimed.step_name; context := v_claimed.context;
+      parent_results := v_claimed.parent_results; claimed_at := v_claimed.claimed_at;
+      return next;
+      return;
     end if;
     return query select 'claimed', c.* from tasker.claimed_steps(v_tasks, v_steps) c;
   elsif p_further then

@@ -21,7 +21,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp()); v_head record; v_states text[] := '{}';
-  v_tasks bigint[]; v_steps bigint[]; v_more text[]; v_at timestamptz;
+  v_tasks bigint[]; v_steps bigint[]; v_more text[]; v_at timestamptz; v_step record; v_seq integer;
 begin
   task_ids := '{}'; step_ids := '{}'; head_queues := '{}'; head_priorities := '{}'; head_ats := '{}'; head_ids := '{}';
   for v_head in
@@ -57,6 +57,22 @@ begin
   if cardinality(step_ids) = 0 then return; end if;
   v_now := greatest(v_now, coalesce(p_now, clock_timestamp()));
 
+  -- One step goes by plain statements: those over arrays cost more to begin than there is to do. A test holds the two
+  -- equal.
+  if cardinality(step_ids) = 1 then
+    update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
+      available_at = null, worker_id = p_worker_id, last_attempted_at = v_now, backoff_request_seconds = null
+    where s.task_id = task_ids[1] and s.workflow_step_id = step_ids[1] and s.state = v_states[1]
+    returning s.seq, s.attempts, s.generation, s.retry_limit into v_step;
+    insert into tasker.workflow_step_transitions (task_id, workflow_step_id, worker_id, at, seq, attempt, generation, retry_limit, from_state, to_state)
+    values (task_ids[1], step_ids[1], p_worker_id, v_now, v_step.seq, v_step.attempts, v_step.generation, v_step.retry_limit, v_states[1], 'in_progress');
+    update tasker.tasks t set state = 'in_progress', seq = t.seq + 1 where t.task_id = task_ids[1] and t.state = 'pending' returning t.seq into v_seq;
+    if found then
+      insert into tasker.task_transitions (task_id, at, seq, from_state, to_state) values (task_ids[1], v_now, v_seq, 'pending', 'in_progress');
+    end if;
+    return;
+  end if;
+
   with k as (select * from unnest(task_ids, step_ids, v_states) k (task_id, step_id, state)),
   u as (
     update tasker.workflow_steps s set state = 'in_progress', attempts = s.attempts + 1, seq = s.seq + 1,
@@ -73,7 +89,6 @@ begin
     returning t.task_id, t.seq)
   insert into tasker.task_transitions (task_id, at, seq, from_state, to_state)
   select u.task_id, v_now, u.seq, 'pending', 'in_progress' from u;
-
 end $$;
 comment on function tasker.take_steps(bigint, integer[], integer, integer[], integer[], timestamptz[], bigint[], timestamptz) is
   'Takes the next steps of some queues for a worker; internal to the claims.';

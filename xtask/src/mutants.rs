@@ -36,14 +36,18 @@ pub(crate) struct Options {
     json: Json,
 }
 
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 15] = [
+    "adjust_task",
     "adjust_tasks",
+    "claimed_step",
     "exchange_steps",
     "expire_leases",
     "fail_steps",
+    "finish_step",
     "finish_steps",
     "first_priority",
     "hold_rest",
+    "release_child",
     "release_children",
     "release_steps",
     "renew_lease",
@@ -58,6 +62,8 @@ const TESTS: [&[&str]; 2] = [
         "tasker-engine",
         "--test",
         "exchange",
+        "--test",
+        "lone_turns",
         "--test",
         "leases",
         "--test",

@@ -9,6 +9,7 @@ mod patience;
 mod rights;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,7 +24,7 @@ use diesel::{
     result::Error as QueryError,
     sql_types::Bool,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use patience::Complaints;
 
@@ -195,6 +196,39 @@ impl Db {
         work: impl FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, DbError> {
         self.run(move |conn| work(conn).map_err(|e| explained(conn, e))).await?
+    }
+
+    /// Like [`query`](Self::query), and passes the answer on from the thread that has it: no task is woken in between.
+    pub(crate) fn query_then<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
+        then: impl FnOnce(Result<T, DbError>) + Send + 'static,
+    ) {
+        let db = self.clone();
+        let answer = move |permit: OwnedSemaphorePermit| {
+            let answered = catch_unwind(AssertUnwindSafe(|| {
+                let mut conn = db.checkout()?;
+                // Looked at again unless it comes back in good order, also from a panic.
+                conn.suspect = true;
+                let answer = work(&mut conn.inner).map_err(|e| explained(&mut conn.inner, e));
+                conn.suspect = answer.is_err();
+                answer
+            }));
+            drop(permit);
+            then(answered.unwrap_or(Err(DbError::Panicked)));
+        };
+        match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => drop(tokio::task::spawn_blocking(move || answer(permit))),
+            Err(_) => {
+                let permits = self.permits.clone();
+                drop(tokio::spawn(async move {
+                    // Nobody closes it.
+                    if let Ok(permit) = permits.acquire_owned().await {
+                        drop(tokio::task::spawn_blocking(move || answer(permit)));
+                    }
+                }));
+            }
+        }
     }
 
     /// Like [`run`](Self::run) for work that may take long, such as a transactional handler: a few

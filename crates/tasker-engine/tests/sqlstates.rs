@@ -200,9 +200,13 @@ async fn scenario(db: &Db, namespace: &str) -> Vec<TaskId> {
     let x = step(db, single, "x").await;
     persist(db, move |conn| commands::retry_single(conn, &[(single, x)], "test", None, None)).await;
     work(db, namespace).await;
+    // By itself, so that each turn is one of one step.
+    let chain = workflow(namespace, "chain", &[("a", &[], "works"), ("b", &["a"], "works")], none);
+    let lone = submitted(db, &chain).await;
+    work(db, namespace).await;
     wake(db, namespace, &given_back).await;
     prune(db, namespace).await;
-    vec![one, two, resolved, retried, single, operated]
+    vec![one, two, resolved, retried, single, operated, lone]
 }
 
 /// A worker finds nothing and waits, then takes two steps at once and waits no more.

@@ -43,7 +43,7 @@ const WORTH: usize = 100;
 
 /// A turn of so few reports answers sooner if it claims only their children. It may while the last look for other
 /// work is no older than this.
-const FEW: (usize, Duration) = (8, Duration::from_millis(5));
+const FEW: (usize, Duration) = (8, Duration::from_millis(20));
 
 /// The first and the longest wait after a turn that the database refused for now.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -273,7 +273,7 @@ impl Core {
                 (self.pause, self.fruitless) = (self.limits.poll_min, Duration::ZERO);
             }
             self.look |= answer.claimed.is_empty();
-            self.look_at = self.look_at.min(self.looked + FEW.1);
+            self.look_at = self.looked + FEW.1;
             return;
         }
         if !answer.claimed.is_empty() {

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use diesel::PgConnection;
 use serde_json::Value;
 use tasker_model::WorkerId;
 use tokio::sync::mpsc;
@@ -182,21 +183,19 @@ impl Incarnation {
             (_, true) => self.heads.next(self.now()),
         };
         let (id, db, began) = (exchange.id, runner.db.clone(), Instant::now());
-        tokio::spawn(async move {
-            let turned = db
-                .query(move |conn| {
-                    let mut turn = turn::take(conn, &runner, worker_id, &exchange, &after);
-                    // Nothing of it came about: an error of the connection, which is then looked at.
-                    let nothing = turn.decided.is_empty() && turn.steps.is_empty();
-                    match turn.error.take_if(|_| nothing) {
-                        Some(error) => Err(error),
-                        None => Ok(turn),
-                    }
-                })
-                .await;
+        let work = move |conn: &mut PgConnection| {
+            let mut turn = turn::take(conn, &runner, worker_id, &exchange, &after);
+            // Nothing of it came about: an error of the connection, which is then looked at.
+            let nothing = turn.decided.is_empty() && turn.steps.is_empty();
+            match turn.error.take_if(|_| nothing) {
+                Some(error) => Err(error),
+                None => Ok(turn),
+            }
+        };
+        db.query_then(work, move |turned| {
             let took = began.elapsed();
             // The receiver is gone only when the incarnation is over.
-            let _over = sender.send(Input::Turned { id, took, swept, turn: Box::new(turned) }).await;
+            let _over = sender.blocking_send(Input::Turned { id, took, swept, turn: Box::new(turned) });
         });
     }
 

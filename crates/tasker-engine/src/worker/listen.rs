@@ -29,7 +29,10 @@ pub(super) fn start(url: &str, worker: mpsc::Sender<Input>, stop: CancellationTo
 mod session {
     use std::{future::poll_fn, time::Duration};
 
-    use tokio::{sync::mpsc, time};
+    use tokio::{
+        sync::mpsc::{self, error::SendError},
+        time,
+    };
     use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Notification};
 
     use super::Input;
@@ -65,27 +68,46 @@ mod session {
         let mut config: Config = url.parse()?;
         config.application_name("tasker listener").keepalives_idle(Duration::from_secs(30));
         let (client, mut connection) = config.connect(NoTls).await?;
-        let (notify, mut notified) = mpsc::channel(64);
+        let (probes, mut returned) = mpsc::channel(64);
+        let told = worker.clone();
         let driven = tokio::spawn(async move {
             while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
-                match message {
-                    // Whoever does not keep up has been told already.
-                    Ok(AsyncMessage::Notification(n)) => drop(notify.try_send(n)),
-                    Ok(_) => {}
-                    Err(error) => return Err(error),
+                if let AsyncMessage::Notification(notification) = message?
+                    && tell(&notification, &probes, &told).await.is_err()
+                {
+                    break;
                 }
             }
-            Ok(())
+            Ok::<(), Error>(())
         });
-        let heard = hear(&client, &mut notified, worker).await;
+        let heard = keep_probing(&client, &mut returned, worker).await;
         drop(client);
         driven.abort();
         heard
     }
 
-    async fn hear(
+    /// Passes a notification on at once: between it and the next look for work there is no other task. An error
+    /// where nobody is interested any more.
+    async fn tell(
+        notification: &Notification,
+        probes: &mpsc::Sender<String>,
+        worker: &mpsc::Sender<Input>,
+    ) -> Result<(), SendError<Input>> {
+        match notification.payload() {
+            p if p.starts_with("probe") => {
+                // Those of others come too; one that is not taken counts as one that did not come.
+                let _full = probes.try_send(p.to_owned());
+                Ok(())
+            }
+            "check" => worker.send(Input::Check).await,
+            _ => worker.send(Input::Woken).await,
+        }
+    }
+
+    /// Listens and sends probes until one does not come back; whether one ever did.
+    async fn keep_probing(
         client: &Client,
-        notified: &mut mpsc::Receiver<Notification>,
+        returned: &mut mpsc::Receiver<String>,
         worker: &mpsc::Sender<Input>,
     ) -> Result<bool, Error> {
         client.batch_execute("listen tasker").await?;
@@ -103,19 +125,13 @@ mod session {
                     client.batch_execute(&format!("notify tasker, '{probe}'")).await?;
                 }
                 () = &mut first, if !ever => return Ok(false),
-                heard = notified.recv() => {
+                heard = returned.recv() => {
                     let Some(heard) = heard else { return Ok(ever) };
-                    let input = match heard.payload() {
-                        p if p == probe => {
-                            (answered, ever) = (true, true);
-                            Input::Notified(true)
+                    if heard == probe {
+                        (answered, ever) = (true, true);
+                        if worker.send(Input::Notified(true)).await.is_err() {
+                            return Ok(ever);
                         }
-                        p if p.starts_with("probe") => continue,
-                        "check" => Input::Check,
-                        _ => Input::Woken,
-                    };
-                    if worker.send(input).await.is_err() {
-                        return Ok(ever);
                     }
                 }
             }
