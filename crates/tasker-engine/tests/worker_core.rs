@@ -336,6 +336,19 @@ fn a_chain_looks_for_other_work_every_few_milliseconds() {
 }
 
 #[test]
+fn a_chain_does_not_put_off_what_is_due() {
+    let mut core = running(1..=1);
+    core.woken();
+    let look = turn(&mut core, 2 * MS);
+    core.exchanged(2 * MS, look.id, Answer { due_in: Some(4 * MS), ..Answer::default() });
+    core.ended(claim(1), done(1));
+    let short = turn(&mut core, 3 * MS);
+    assert!(!short.further);
+    answer(&mut core, 4 * MS, &short, claims([2]));
+    assert_eq!(core.wake_at(), 6 * MS);
+}
+
+#[test]
 fn whoever_was_woken_looks_with_the_next_report() {
     let mut core = running(1..=1);
     core.woken();

@@ -273,7 +273,8 @@ impl Core {
                 (self.pause, self.fruitless) = (self.limits.poll_min, Duration::ZERO);
             }
             self.look |= answer.claimed.is_empty();
-            self.look_at = self.looked + FEW.1;
+            // Never later than what is due.
+            self.look_at = self.look_at.min(self.looked + FEW.1);
             return;
         }
         if !answer.claimed.is_empty() {
