@@ -819,7 +819,7 @@ comment on function tasker.fail_steps(bigint[], bigint[], integer[], text[], big
 --   p_children   the step's children
 --   p_worker_id, p_queues, p_priority, p_limit  who goes on with the children, as tasker.release_children
 -- Returns what changed, as tasker.finish_steps.
--- Locks: the step, its children by id, its task.
+-- Locks: the step, its children by id, its task. Plans are generic by the caller's setting.
 create or replace function tasker.finish_step(
   p_task_id bigint, p_step_id bigint, p_token integer, p_result jsonb, p_now timestamptz, p_children bigint[],
   p_worker_id bigint, p_queues integer[], p_priority integer, p_limit integer,

@@ -181,10 +181,7 @@ impl Db {
         let db = self.clone();
         let joined = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let mut conn = db.checkout()?;
-            let result = work(&mut conn.inner);
-            conn.suspect = result.is_err();
-            Ok(result)
+            db.on_connection(work)
         });
         joined.await.map_err(|_| DbError::Panicked)?
     }
@@ -206,16 +203,10 @@ impl Db {
     ) {
         let db = self.clone();
         let answer = move |permit: OwnedSemaphorePermit| {
-            let answered = catch_unwind(AssertUnwindSafe(|| {
-                let mut conn = db.checkout()?;
-                // Looked at again unless it comes back in good order, also from a panic.
-                conn.suspect = true;
-                let answer = work(&mut conn.inner).map_err(|e| explained(&mut conn.inner, e));
-                conn.suspect = answer.is_err();
-                answer
-            }));
+            let work = |conn: &mut PgConnection| work(conn).map_err(|e| explained(conn, e));
+            let answered = catch_unwind(AssertUnwindSafe(|| db.on_connection(work)));
             drop(permit);
-            then(answered.unwrap_or(Err(DbError::Panicked)));
+            then(answered.unwrap_or(Err(DbError::Panicked)).flatten());
         };
         match self.permits.clone().try_acquire_owned() {
             Ok(permit) => drop(tokio::task::spawn_blocking(move || answer(permit))),
@@ -243,6 +234,19 @@ impl Db {
     {
         let _long = self.long.clone().acquire_owned().await.map_err(|_| DbError::Panicked)?;
         self.run(work).await
+    }
+
+    /// Runs work on this thread, whose caller holds a permit.
+    fn on_connection<T, E>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<Result<T, E>, DbError> {
+        let mut conn = self.checkout()?;
+        // Tested before its next use unless it comes back in good order, also from a panic.
+        conn.suspect = true;
+        let result = work(&mut conn.inner);
+        conn.suspect = result.is_err();
+        Ok(result)
     }
 
     /// A connection that has not been found wanting since the last trouble. Those that are, are thrown away,

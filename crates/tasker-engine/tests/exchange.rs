@@ -69,6 +69,28 @@ fn nothing_of_a_higher_priority_is_passed_over() {
     bench.database.assert_sound();
 }
 
+/// A short turn claims nothing else for now: it leaves the last place to what waits above, and only that one.
+#[test]
+fn a_short_turn_leaves_the_last_place_to_a_higher_priority() {
+    for (places, goes_on) in [(1, false), (2, true)] {
+        let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
+        let (_, claims) = bench.started();
+        let mut urgent = parts(&[("u", &[])]);
+        urgent.name = "urgent".into();
+        urgent.steps[0].priority = 1;
+        bench.definition = WorkflowDefinition::new(urgent).unwrap();
+        bench.submit();
+        let ask = Ask { limit: places, further: false, expire: false };
+        let turned = exchange(&mut bench.conn, bench.worker, ask, &[done(&claims["a"])], &[], None).unwrap();
+        assert_eq!(
+            (names(&turned) == ["b"], turned.changes.ready.is_empty()),
+            (goes_on, goes_on),
+            "{places}"
+        );
+        bench.database.assert_sound();
+    }
+}
+
 #[test]
 fn a_queue_that_is_paused_or_somebody_elses_is_not_gone_on_with() {
     let mut steps = WorkflowParts::new("two handlers");
