@@ -68,8 +68,9 @@ drop function tasker.step_controls(bigint,bigint,integer,timestamp with time zon
 drop function tasker.step_readiness_at(timestamp with time zone,boolean);
 drop function tasker.step_situation(bigint[]);
 drop function tasker.step_situation_at(bigint[],timestamp with time zone);
+drop function tasker.submit_and_exchange(bigint,jsonb,bigint,integer,integer[],integer[],timestamp with time zone[],bigint[],timestamp with time zone);
 drop function tasker.submit_task(text,text,jsonb,text,text,text,text,text);
-drop function tasker.submit_tasks(bigint,jsonb,timestamp with time zone);
+drop function tasker.submit_tasks(bigint,jsonb,timestamp with time zone,boolean);
 drop function tasker.take_steps(bigint,integer[],integer,integer[],integer[],timestamp with time zone[],bigint[],timestamp with time zone);
 drop function tasker.task_execution_contexts_at(timestamp with time zone,boolean);
 drop function tasker.wake_workers();

@@ -463,30 +463,34 @@ returns table (
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_child_ids bigint[]; v_claimed record; v_place integer; v_now timestamptz; v_due timestamptz;
+  v_worker record; v_queues integer[]; v_done record; v_more record; v_first integer := 5; v_children boolean; v_child_ids bigint[]; v_claimed record; v_place integer; v_now timestamptz; v_due timestamptz;
   v_tasks bigint[] := '{}'; v_steps bigint[] := '{}';
 begin
   if p_expire and cardinality(p_task_ids) = 0 then perform tasker.expire_leases(100, p_now); end if;
-  v_worker := tasker.served_queues(case when p_limit > 0 then p_worker_id end, p_now);
+  if cardinality(p_task_ids) = 1 then
+    v_child_ids := array(select e.to_step_id from tasker.workflow_step_edges e where e.task_id = p_task_ids[1] and e.from_step_id = p_step_ids[1]);
+    v_children := v_child_ids <> '{}';
+  elsif cardinality(p_task_ids) > 1 then
+    v_children := exists (
+      select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
+      join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
+  end if;
+  -- Who only reports the last steps of tasks claims nothing.
+  if p_limit > 0 and (p_further or v_children) then
+    v_worker := tasker.served_queues(p_worker_id, p_now);
+    v_queues := v_worker.queues;
+  end if;
 
   if cardinality(p_task_ids) > 0 then
-    if cardinality(p_task_ids) = 1 then
-      v_child_ids := array(select e.to_step_id from tasker.workflow_step_edges e where e.task_id = p_task_ids[1] and e.from_step_id = p_step_ids[1]);
-      v_children := v_child_ids <> '{}';
-    else
-      v_children := exists (
-        select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
-        join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
-    end if;
     -- A worker that claims nothing else for now and keeps a place free takes nobody's by going on.
-    if v_children and v_worker.queues is not null and (p_further or p_limit <= coalesce(cardinality(v_child_ids), p_limit)) then
-      v_first := coalesce(tasker.first_priority(v_worker.queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
+    if v_children and v_queues is not null and (p_further or p_limit <= coalesce(cardinality(v_child_ids), p_limit)) then
+      v_first := coalesce(tasker.first_priority(v_queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
     end if;
     v_done := case cardinality(p_task_ids)
       when 1 then tasker.finish_step(p_task_ids[1], p_step_ids[1], p_tokens[1], p_results[1], p_now, v_child_ids,
-        case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit)
+        case when v_queues is not null then p_worker_id end, v_queues, v_first, p_limit)
       else tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now, v_children,
-        case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit) end;
+        case when v_queues is not null then p_worker_id end, v_queues, v_first, p_limit) end;
     kind := 'completed';
     for i in 1 .. coalesce(cardinality(v_done.done_tasks), 0) loop
       task_id := v_done.done_tasks[i]; workflow_step_id := v_done.done_steps[i];
@@ -508,10 +512,10 @@ begin
       v_tasks := v_done.taken_tasks; v_steps := v_done.taken_steps;
     end if;
   end if;
-  if v_worker.queues is null then return; end if;
+  if v_queues is null then return; end if;
 
   if p_further and cardinality(v_steps) < p_limit then
-    v_more := tasker.take_steps(p_worker_id, v_worker.queues, p_limit - cardinality(v_steps), p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now);
+    v_more := tasker.take_steps(p_worker_id, v_queues, p_limit - cardinality(v_steps), p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now);
     kind := 'head';
     for i in 1 .. cardinality(v_more.head_ids) loop
       task_id := v_more.head_queues[i]; token := v_more.head_priorities[i]; claimed_at := v_more.head_ats[i]; workflow_step_id := v_more.head_ids[i];
@@ -540,7 +544,7 @@ begin
     update tasker.workers w set waiting = true where w.worker_id = p_worker_id and not w.waiting;
     v_now := coalesce(p_now, clock_timestamp());
     v_due := least(
-      tasker.next_due_after(v_worker.queues, v_now),
+      tasker.next_due_after(v_queues, v_now),
       (select min(w.lease_until) from tasker.workers w where w.reaped_at is null and w.worker_id <> p_worker_id));
     kind := 'idle'; task_id := null; workflow_step_id := null; claimed_at := null; token := null;
     if v_due is not null then token := least(greatest(ceil(extract(epoch from v_due - v_now) * 1000), 0), 2147483647); end if;
@@ -2739,6 +2743,40 @@ $$;
 comment on function tasker.step_situation_at(bigint[], timestamptz) is
   'What explain judges, as it was at a past instant, from the logs and edges alone; internal to tasker.explain_steps.';
 
+-- Creates tasks by way of a worker: as tasker.submit_tasks, and in the same commit one turn of the worker that reports
+-- nothing and claims up to the limit. So the first steps of the tasks begin without a commit of their own and without
+-- a notification. The claim is an ordinary one and takes what is first in its queues, which may be other steps.
+--   p_definition_id, p_requests  as tasker.submit_tasks
+--   p_worker_id, p_limit, p_after_*, p_now  as tasker.exchange_steps
+-- Returns what tasker.exchange_steps returns, and before it for each request a row of the kind submitted: the task_id,
+-- in token its position from 0, and in attempt 1 where it was created now, else 0.
+-- Other workers are told of what is left of the tasks' steps.
+create or replace function tasker.submit_and_exchange(
+  p_definition_id bigint, p_requests jsonb, p_worker_id bigint, p_limit integer, p_after_queues integer[], p_after_priorities integer[],
+  p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz default null)
+returns table (
+  kind text, task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
+  step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare v_ids bigint[] := '{}';
+begin
+  kind := 'submitted';
+  for task_id, token, attempt in
+    select s.task_id, s."position", s.created::integer from tasker.submit_tasks(p_definition_id, p_requests, p_now, false) s
+  loop
+    v_ids := v_ids || task_id;
+    return next;
+  end loop;
+  return query select * from tasker.exchange_steps(
+    p_worker_id, p_limit, true, false, '{}', '{}', '{}', '{}', p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now);
+  if exists (select from tasker.workflow_steps s where s.task_id = any (v_ids) and s.available_at is not null) then
+    perform tasker.wake_workers();
+  end if;
+end $$;
+comment on function tasker.submit_and_exchange(bigint, jsonb, bigint, integer, integer[], integer[], timestamptz[], bigint[], timestamptz) is
+  'Creates tasks by way of a worker, which claims in the same commit.';
+
 -- Submits one task by name, for any language: the definition registered last for the version named, or for
 -- the highest version. Runs in the caller's transaction; rolled back with it.
 -- The context is not held against the definition's JSON Schema here; the engine's own submit does that.
@@ -2769,10 +2807,11 @@ comment on function tasker.submit_task(text, text, jsonb, text, text, text, text
 --   p_definition_id  the definition that the tasks keep
 --   p_requests       an array of objects: context and identity_hash, and optionally initiator,
 --                    source_system, reason, tags, bypass_steps, requested_at
+--   p_wake           whether to tell workers that wait; false where the caller claims the steps itself or tells them
 -- Returns one row a request, in order: its position from 0, the task, and whether it was created now. A
 -- request whose identity_hash is taken names the task that has it and creates nothing.
 -- A task without a step that could ever run settles at once.
-create or replace function tasker.submit_tasks(p_definition_id bigint, p_requests jsonb, p_now timestamptz default null)
+create or replace function tasker.submit_tasks(p_definition_id bigint, p_requests jsonb, p_now timestamptz default null, p_wake boolean default true)
 returns table ("position" integer, task_id bigint, created boolean)
 language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -2843,7 +2882,7 @@ begin
       where t.task_id = any (v_ids) and n.name = any (t.bypass_steps) group by t.initiator) g;
   end if;
 
-  if v_live > 0 and cardinality(v_ids) > 0 then perform tasker.wake_workers(); end if;
+  if p_wake and v_live > 0 and cardinality(v_ids) > 0 then perform tasker.wake_workers(); end if;
   -- After the skips, which may have left nothing that keeps the task from its end. A step that may never run is dead
   -- from the start, and under fail-fast holds the rest.
   if v_definition.failure_policy = 'fail_fast' and exists (
@@ -2863,7 +2902,7 @@ begin
   from jsonb_array_elements(p_requests) with ordinality r (request, place)
   join tasker.tasks t on t.identity_hash = r.request ->> 'identity_hash' order by r.place;
 end $$;
-comment on function tasker.submit_tasks(bigint, jsonb, timestamptz) is 'Creates tasks of one definition with all their steps and edges.';
+comment on function tasker.submit_tasks(bigint, jsonb, timestamptz, boolean) is 'Creates tasks of one definition with all their steps and edges.';
 
 -- Takes the next steps of some queues for a worker: highest priority first, then longest available. Each
 -- becomes in_progress under the worker's lease and costs an attempt; its token is its new seq. Internal to

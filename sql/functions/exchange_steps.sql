@@ -28,30 +28,34 @@ returns table (
 language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  v_worker record; v_done record; v_more record; v_first integer := 5; v_children boolean; v_child_ids bigint[]; v_claimed record; v_place integer; v_now timestamptz; v_due timestamptz;
+  v_worker record; v_queues integer[]; v_done record; v_more record; v_first integer := 5; v_children boolean; v_child_ids bigint[]; v_claimed record; v_place integer; v_now timestamptz; v_due timestamptz;
   v_tasks bigint[] := '{}'; v_steps bigint[] := '{}';
 begin
   if p_expire and cardinality(p_task_ids) = 0 then perform tasker.expire_leases(100, p_now); end if;
-  v_worker := tasker.served_queues(case when p_limit > 0 then p_worker_id end, p_now);
+  if cardinality(p_task_ids) = 1 then
+    v_child_ids := array(select e.to_step_id from tasker.workflow_step_edges e where e.task_id = p_task_ids[1] and e.from_step_id = p_step_ids[1]);
+    v_children := v_child_ids <> '{}';
+  elsif cardinality(p_task_ids) > 1 then
+    v_children := exists (
+      select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
+      join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
+  end if;
+  -- Who only reports the last steps of tasks claims nothing.
+  if p_limit > 0 and (p_further or v_children) then
+    v_worker := tasker.served_queues(p_worker_id, p_now);
+    v_queues := v_worker.queues;
+  end if;
 
   if cardinality(p_task_ids) > 0 then
-    if cardinality(p_task_ids) = 1 then
-      v_child_ids := array(select e.to_step_id from tasker.workflow_step_edges e where e.task_id = p_task_ids[1] and e.from_step_id = p_step_ids[1]);
-      v_children := v_child_ids <> '{}';
-    else
-      v_children := exists (
-        select from unnest(p_task_ids, p_step_ids) r (task_id, step_id)
-        join tasker.workflow_step_edges e on e.task_id = r.task_id and e.from_step_id = r.step_id);
-    end if;
     -- A worker that claims nothing else for now and keeps a place free takes nobody's by going on.
-    if v_children and v_worker.queues is not null and (p_further or p_limit <= coalesce(cardinality(v_child_ids), p_limit)) then
-      v_first := coalesce(tasker.first_priority(v_worker.queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
+    if v_children and v_queues is not null and (p_further or p_limit <= coalesce(cardinality(v_child_ids), p_limit)) then
+      v_first := coalesce(tasker.first_priority(v_queues, p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now), 5);
     end if;
     v_done := case cardinality(p_task_ids)
       when 1 then tasker.finish_step(p_task_ids[1], p_step_ids[1], p_tokens[1], p_results[1], p_now, v_child_ids,
-        case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit)
+        case when v_queues is not null then p_worker_id end, v_queues, v_first, p_limit)
       else tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now, v_children,
-        case when v_worker.queues is not null then p_worker_id end, v_worker.queues, v_first, p_limit) end;
+        case when v_queues is not null then p_worker_id end, v_queues, v_first, p_limit) end;
     kind := 'completed';
     for i in 1 .. coalesce(cardinality(v_done.done_tasks), 0) loop
       task_id := v_done.done_tasks[i]; workflow_step_id := v_done.done_steps[i];
@@ -73,10 +77,10 @@ begin
       v_tasks := v_done.taken_tasks; v_steps := v_done.taken_steps;
     end if;
   end if;
-  if v_worker.queues is null then return; end if;
+  if v_queues is null then return; end if;
 
   if p_further and cardinality(v_steps) < p_limit then
-    v_more := tasker.take_steps(p_worker_id, v_worker.queues, p_limit - cardinality(v_steps), p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now);
+    v_more := tasker.take_steps(p_worker_id, v_queues, p_limit - cardinality(v_steps), p_after_queues, p_after_priorities, p_after_at, p_after_ids, p_now);
     kind := 'head';
     for i in 1 .. cardinality(v_more.head_ids) loop
       task_id := v_more.head_queues[i]; token := v_more.head_priorities[i]; claimed_at := v_more.head_ats[i]; workflow_step_id := v_more.head_ids[i];
@@ -105,7 +109,7 @@ begin
     update tasker.workers w set waiting = true where w.worker_id = p_worker_id and not w.waiting;
     v_now := coalesce(p_now, clock_timestamp());
     v_due := least(
-      tasker.next_due_after(v_worker.queues, v_now),
+      tasker.next_due_after(v_queues, v_now),
       (select min(w.lease_until) from tasker.workers w where w.reaped_at is null and w.worker_id <> p_worker_id));
     kind := 'idle'; task_id := null; workflow_step_id := null; claimed_at := null; token := null;
     if v_due is not null then token := least(greatest(ceil(extract(epoch from v_due - v_now) * 1000), 0), 2147483647); end if;

@@ -2,10 +2,11 @@
 --   p_definition_id  the definition that the tasks keep
 --   p_requests       an array of objects: context and identity_hash, and optionally initiator,
 --                    source_system, reason, tags, bypass_steps, requested_at
+--   p_wake           whether to tell workers that wait; false where the caller claims the steps itself or tells them
 -- Returns one row a request, in order: its position from 0, the task, and whether it was created now. A
 -- request whose identity_hash is taken names the task that has it and creates nothing.
 -- A task without a step that could ever run settles at once.
-create or replace function tasker.submit_tasks(p_definition_id bigint, p_requests jsonb, p_now timestamptz default null)
+create or replace function tasker.submit_tasks(p_definition_id bigint, p_requests jsonb, p_now timestamptz default null, p_wake boolean default true)
 returns table ("position" integer, task_id bigint, created boolean)
 language plpgsql set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -76,7 +77,7 @@ begin
       where t.task_id = any (v_ids) and n.name = any (t.bypass_steps) group by t.initiator) g;
   end if;
 
-  if v_live > 0 and cardinality(v_ids) > 0 then perform tasker.wake_workers(); end if;
+  if p_wake and v_live > 0 and cardinality(v_ids) > 0 then perform tasker.wake_workers(); end if;
   -- After the skips, which may have left nothing that keeps the task from its end. A step that may never run is dead
   -- from the start, and under fail-fast holds the rest.
   if v_definition.failure_policy = 'fail_fast' and exists (
@@ -96,4 +97,4 @@ begin
   from jsonb_array_elements(p_requests) with ordinality r (request, place)
   join tasker.tasks t on t.identity_hash = r.request ->> 'identity_hash' order by r.place;
 end $$;
-comment on function tasker.submit_tasks(bigint, jsonb, timestamptz) is 'Creates tasks of one definition with all their steps and edges.';
+comment on function tasker.submit_tasks(bigint, jsonb, timestamptz, boolean) is 'Creates tasks of one definition with all their steps and edges.';

@@ -218,10 +218,7 @@ pub fn exchange(
         || reports.iter().filter_map(|r| if let Report::Completed(c, v) = r { Some((*c, v)) } else { None });
     let (tasks, steps, tokens) = split(completed().map(|(c, _)| c));
     let results: Vec<&Value> = completed().map(|(_, v)| v).collect();
-    let queues: Vec<i32> = after.iter().map(|h| h.queue_id).collect();
-    let priorities: Vec<i32> = after.iter().map(|h| h.priority).collect();
-    let ats: Vec<DateTime<Utc>> = after.iter().map(|h| h.at).collect();
-    let ids: Vec<i64> = after.iter().map(|h| h.step_id).collect();
+    let (queues, priorities, ats, ids) = split_heads(after);
     let rows: Vec<ExchangeRow> = around("exchange", || {
         exchange_steps(
             worker.0,
@@ -243,6 +240,19 @@ pub fn exchange(
     let mut exchanged = Exchanged::default();
     rows.into_iter().for_each(|row| exchanged.take_in(row));
     Ok(exchanged)
+}
+
+type HeadColumns = (Vec<i32>, Vec<i32>, Vec<DateTime<Utc>>, Vec<i64>);
+
+fn split_heads(heads: &[Head]) -> HeadColumns {
+    let mut columns = HeadColumns::default();
+    for h in heads {
+        columns.0.push(h.queue_id);
+        columns.1.push(h.priority);
+        columns.2.push(h.at);
+        columns.3.push(h.step_id);
+    }
+    columns
 }
 
 impl Exchanged {
@@ -452,26 +462,68 @@ pub fn register_definition(
     diesel::select(crate::functions::register_definition(definition, hash)).get_result(conn).map(DefinitionId)
 }
 
-/// Creates tasks; (position, task, created now) each. SQL function `tasker.submit_tasks`.
+/// Tasks to be created of one definition, as the SQL functions take them.
+#[derive(Debug, Clone)]
+pub struct NewTasks {
+    /// The definition as JSON.
+    pub definition: Value,
+    /// The SHA-256 of its canonical text, in hexadecimal.
+    pub hash: String,
+    /// An array of objects, one a task: see `tasker.submit_tasks`.
+    pub requests: Value,
+}
+
+/// A task that was submitted: the position of its request, its id, and whether it was created now.
+pub type Created = (i32, TaskId, bool);
+
+/// Creates tasks; one row each. SQL function `tasker.submit_tasks`.
 pub fn submit(
     conn: &mut PgConnection,
     definition: DefinitionId,
     requests: &Value,
     now: Option<DateTime<Utc>>,
-) -> QueryResult<Vec<(i32, TaskId, bool)>> {
-    submit_tasks(definition.0, requests, now).load(conn)
+) -> QueryResult<Vec<Created>> {
+    submit_tasks(definition.0, requests, now, true).load(conn)
 }
 
-/// Finds or writes a definition and creates tasks of it, in one round trip. SQL functions
+/// Finds or writes the definition and creates tasks of it, in one round trip. SQL functions
 /// `tasker.register_definition` and `tasker.submit_tasks`.
 pub fn register_and_submit(
     conn: &mut PgConnection,
-    definition: &Value,
-    hash: &str,
-    requests: &Value,
+    tasks: &NewTasks,
     now: Option<DateTime<Utc>>,
-) -> QueryResult<Vec<(i32, TaskId, bool)>> {
-    around("submit", || {
-        submit_tasks(crate::functions::register_definition(definition, hash), requests, now).load(conn)
-    })
+) -> QueryResult<Vec<Created>> {
+    let definition = crate::functions::register_definition(&tasks.definition, &tasks.hash);
+    around("submit", || submit_tasks(definition, &tasks.requests, now, true).load(conn))
+}
+
+/// The same and one turn of a worker that claims up to `limit` steps, in one round trip and one commit. SQL functions
+/// `tasker.register_definition` and `tasker.submit_and_exchange`.
+pub fn submit_and_exchange(
+    conn: &mut PgConnection,
+    tasks: &NewTasks,
+    worker: WorkerId,
+    limit: i32,
+    after: &[Head],
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<(Vec<Created>, Exchanged)> {
+    let definition = crate::functions::register_definition(&tasks.definition, &tasks.hash);
+    let (queues, priorities, ats, ids) = split_heads(after);
+    let rows: Vec<ExchangeRow> = around("submit", || {
+        let requests = &tasks.requests;
+        crate::functions::submit_and_exchange(
+            definition, requests, worker.0, limit, queues, priorities, ats, ids, now,
+        )
+        .load(conn)
+    })?;
+    let (mut created, mut exchanged) = (vec![], Exchanged::default());
+    for row in rows {
+        match row {
+            (kind, Some(task), _, Some(position), Some(new), ..) if kind == "submitted" => {
+                created.push((position, TaskId(task), new == 1));
+            }
+            row => exchanged.take_in(row),
+        }
+    }
+    Ok((created, exchanged))
 }

@@ -75,8 +75,20 @@ table_function! {
 }
 
 table_function! {
-    fn submit_tasks(p_definition_id: BigInt, p_requests: Jsonb, p_now: Nullable<Timestamptz>) -> (position) {
+    fn submit_tasks(p_definition_id: BigInt, p_requests: Jsonb, p_now: Nullable<Timestamptz>, p_wake: Bool) -> (position) {
         position -> Integer, task_id -> BigInt, created -> Bool,
+    }
+}
+
+table_function! {
+    fn submit_and_exchange(
+        p_definition_id: BigInt, p_requests: Jsonb, p_worker_id: BigInt, p_limit: Integer, p_after_queues: Array<Integer>,
+        p_after_priorities: Array<Integer>, p_after_at: Array<Timestamptz>, p_after_ids: Array<BigInt>, p_now: Nullable<Timestamptz>,
+    ) -> (kind) {
+        kind -> Text, task_id -> Nullable<BigInt>, workflow_step_id -> Nullable<BigInt>, token -> Nullable<Integer>,
+        attempt -> Nullable<Integer>, generation -> Nullable<Integer>, definition_id -> Nullable<BigInt>,
+        step_name -> Nullable<Text>, context -> Nullable<Jsonb>, parent_results -> Nullable<Jsonb>,
+        claimed_at -> Nullable<Timestamptz>,
     }
 }
 

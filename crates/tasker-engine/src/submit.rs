@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tasker_model::{DefinitionId, TaskId};
 
 use crate::{
-    commands,
-    db::describe,
+    commands::{self, Created, NewTasks},
+    db::{DbError, describe},
     definition::{JsonError, JsonLimits, WorkflowDefinition, check_json},
     identity::Identity,
 };
@@ -54,6 +54,12 @@ pub struct Submitted {
     pub task_id: TaskId,
     /// Whether this submission created it; otherwise it has the request's identity already.
     pub created: bool,
+}
+
+impl From<Created> for Submitted {
+    fn from((_, task_id, created): Created) -> Self {
+        Self { task_id, created }
+    }
 }
 
 /// Why nothing was submitted.
@@ -123,6 +129,18 @@ pub enum SubmitError {
     /// The database refused.
     #[error("{}", describe(.0))]
     Database(#[from] QueryError),
+    /// The worker's own connections could not do it. Where the answer was lost, it may have been written.
+    #[error(transparent)]
+    Db(DbError),
+}
+
+impl From<DbError> for SubmitError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Query(error) => Self::Database(error),
+            error => Self::Db(error),
+        }
+    }
 }
 
 /// How many tasks one statement creates.
@@ -139,7 +157,8 @@ pub fn register(
 
 /// Submits tasks of one workflow, all or none: every request is checked before anything is written, and
 /// what is written is one transaction (a savepoint where the caller has one open). Returns one answer a
-/// request, in order.
+/// request, in order. Where the submission is no part of a transaction and a worker runs in this process,
+/// [`Worker::submit`](crate::worker::Worker::submit) begins sooner.
 pub fn submit(
     conn: &mut PgConnection,
     definition: &WorkflowDefinition,
@@ -147,25 +166,44 @@ pub fn submit(
     identity: &Identity,
     now: Option<DateTime<Utc>>,
 ) -> Result<Vec<Submitted>, SubmitError> {
+    let tasks = check(definition, requests, identity)?;
+    Ok(write(conn, &tasks, now)?)
+}
+
+/// The requests as they may be written.
+pub(crate) fn check(
+    definition: &WorkflowDefinition,
+    requests: &[TaskRequest],
+    identity: &Identity,
+) -> Result<NewTasks, SubmitError> {
     let requests = checked(definition, requests)?;
     let documents: Vec<Value> = requests.iter().map(|r| document(definition, r, identity)).collect();
     for (position, d) in documents.iter().enumerate() {
         check_length(position, "the identity", d["identity_hash"].as_str().unwrap_or_default())?;
     }
-    let text = serde_json::to_value(definition).expect("a definition is JSON");
-    let hash = definition.content_hash();
-    let submit = |conn: &mut PgConnection, chunk: &[Value]| {
-        commands::register_and_submit(conn, &text, &hash, &Value::from(chunk.to_vec()), now)
-    };
-    let rows = match documents.len() {
-        // One statement is a transaction by itself: no BEGIN and COMMIT to pay for.
-        0..=CHUNK => submit(conn, &documents)?,
-        _ => conn.transaction(|conn| {
-            let chunks = documents.chunks(CHUNK).map(|chunk| submit(conn, chunk));
+    Ok(NewTasks {
+        definition: serde_json::to_value(definition).expect("a definition is JSON"),
+        hash: definition.content_hash(),
+        requests: documents.into(),
+    })
+}
+
+/// Writes what was checked.
+pub(crate) fn write(
+    conn: &mut PgConnection,
+    tasks: &NewTasks,
+    now: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<Submitted>> {
+    let rows = match tasks.requests.as_array() {
+        Some(requests) if requests.len() > CHUNK => conn.transaction(|conn| {
+            let part = |requests: &[Value]| NewTasks { requests: requests.to_vec().into(), ..tasks.clone() };
+            let chunks = requests.chunks(CHUNK).map(|c| commands::register_and_submit(conn, &part(c), now));
             chunks.collect::<QueryResult<Vec<_>>>().map(|rows| rows.concat())
         })?,
+        // One statement is a transaction by itself: no BEGIN and COMMIT to pay for.
+        _ => commands::register_and_submit(conn, tasks, now)?,
     };
-    Ok(rows.into_iter().map(|(_, task_id, created)| Submitted { task_id, created }).collect())
+    Ok(rows.into_iter().map(Submitted::from).collect())
 }
 
 fn document(definition: &WorkflowDefinition, request: &TaskRequest, identity: &Identity) -> Value {

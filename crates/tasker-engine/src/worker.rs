@@ -8,11 +8,15 @@
 pub mod core;
 mod heads;
 mod incarnation;
+mod intake;
 mod listen;
 mod telling;
 mod turn;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tasker_model::WorkerId;
 use tokio_util::sync::CancellationToken;
@@ -21,13 +25,17 @@ use crate::{
     clock::Clock,
     commands,
     db::{Db, DbError},
+    definition::WorkflowDefinition,
     event::{Event, EventSink},
     handler::HandlerRegistry,
+    identity::Identity,
     runner::Runner,
+    submit::{self, SubmitError, Submitted, TaskRequest},
 };
 
 use self::core::End;
 use incarnation::Incarnation;
+use intake::Intake;
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -96,17 +104,42 @@ pub struct WorkerReport {
     pub incarnations: u64,
 }
 
-/// Claims, runs and reports until it is told to stop.
+/// Of more requests than that the worker claims nothing in the commit that creates them: it would wait for it.
+const FEW: usize = 8;
+
+/// Claims, runs and reports until it is told to stop. Clones are one worker: run one of them.
 #[derive(Debug, Clone)]
 pub struct Worker {
     runner: Runner,
     options: WorkerOptions,
+    intake: Intake,
 }
 
 impl Worker {
     /// A worker for the handlers of the registry.
     pub fn new(db: Db, registry: HandlerRegistry, options: WorkerOptions) -> Self {
-        Self { runner: Runner::new(db, registry, options.clock.clone()), options }
+        Self { runner: Runner::new(db, registry, options.clock.clone()), options, intake: Intake::default() }
+    }
+
+    /// Submits tasks like [`submit`](submit::submit), in a transaction of its own on a connection of the worker's.
+    ///
+    /// Where the worker runs, has places free and no turn under way, the same statement and commit claim for it, so
+    /// that the first steps begin without a notification. Else, and for more than eight requests, it is an ordinary
+    /// submission, and so it is in a process whose worker does not run.
+    pub async fn submit(
+        &self,
+        definition: &WorkflowDefinition,
+        requests: &[TaskRequest],
+        identity: &Identity,
+    ) -> Result<Vec<Submitted>, SubmitError> {
+        let tasks = Arc::new(submit::check(definition, requests, identity)?);
+        if requests.len() <= FEW
+            && let Some(answer) = self.intake.offer(tasks.clone()).await
+        {
+            return answer;
+        }
+        let now = self.runner.clock.now();
+        Ok(self.runner.db.query(move |conn| submit::write(conn, &tasks, now)).await?)
     }
 
     /// Works until `shutdown` is cancelled (or, with `until_idle`, until there is nothing left), then drains

@@ -6,7 +6,7 @@ use diesel::PgConnection;
 use serde_json::json;
 use support::{Bench, HANDLER, execute, number, parts, register, texts};
 use tasker_engine::{
-    commands::{self, Ask, Claim, Exchanged, Head, exchange},
+    commands::{self, Ask, Claim, Exchanged, Head, NewTasks, exchange, submit_and_exchange},
     definition::{StepDefinition, WorkflowDefinition, WorkflowParts},
     report::Report,
 };
@@ -267,4 +267,67 @@ fn a_renewal_tells_what_is_lost_and_what_was_forgotten() {
     commands::end_worker(&mut bench.conn, bench.worker, None).unwrap();
     let over = commands::renew_worker_with(&mut bench.conn, bench.worker, &known, None).unwrap();
     assert_eq!(over, commands::Renewed::default());
+}
+
+/// What the engine's submission writes of one request for each identity.
+fn new_tasks(definition: &WorkflowDefinition, identities: &[&str]) -> NewTasks {
+    let requests = identities.iter().map(|i| json!({ "context": {}, "identity_hash": i })).collect();
+    NewTasks {
+        definition: serde_json::to_value(definition).unwrap(),
+        hash: definition.content_hash(),
+        requests,
+    }
+}
+
+#[test]
+fn a_submission_by_way_of_a_worker_claims_in_its_own_commit() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &[]), ("c", &["a", "b"])]);
+    let old = bench.submit();
+    let [tasks, more] = [&["one", "two", "one"][..], &["three"]].map(|i| new_tasks(&bench.definition, i));
+    let mut listener = bench.database.connection();
+    execute(&mut listener, "listen tasker");
+    let mut told = || {
+        execute(&mut listener, "select 1");
+        listener.notifications_iter().filter_map(Result::ok).count()
+    };
+    let other = register(&mut bench.conn, 3_600_000);
+    assert_eq!(turn(&mut bench.conn, other, 2, &[]).claimed.len(), 2, "of the old task");
+    assert_eq!(turn(&mut bench.conn, other, 2, &[]).claimed.len(), 0, "and it waits");
+    let mut submit = |tasks| submit_and_exchange(&mut bench.conn, tasks, bench.worker, 3, &[], None).unwrap();
+    let (created, exchanged) = submit(&tasks);
+    let (one, two) = (created[0].1, created[1].1);
+    assert_eq!(created, [(0, one, true), (1, two, true), (2, one, false)]);
+    let claimed: Vec<_> = exchanged.claimed.iter().map(|s| (s.task_id, s.step_name.as_str())).collect();
+    assert_eq!(claimed, [(one, "a"), (one, "b"), (two, "a")], "not {old}");
+    assert_eq!(exchanged.heads.len(), 1);
+    assert_eq!(told(), 1, "one step is left");
+    // The tasks are there: it is a turn like any other, and claims what was left.
+    let (created, exchanged) = submit(&tasks);
+    assert_eq!(created, [(0, one, false), (1, two, false), (2, one, false)]);
+    assert_eq!((names(&exchanged), told()), (vec!["b"], 0));
+    assert_eq!((names(&submit(&more).1), told()), (vec!["a", "b"], 0), "nothing is left to be told of");
+    bench.database.assert_sound();
+}
+
+#[test]
+fn a_submission_by_way_of_a_worker_that_is_over_is_a_submission() {
+    let mut bench = Bench::new(&[("a", &[])]);
+    let tasks = new_tasks(&bench.definition, &["one"]);
+    execute(&mut bench.conn, "update tasker.workers set lease_until = now() - interval '1 ms'");
+    let (created, exchanged) =
+        submit_and_exchange(&mut bench.conn, &tasks, bench.worker, 9, &[], None).unwrap();
+    assert_eq!((created.len(), exchanged), (1, Exchanged::default()));
+    assert_eq!(bench.step_state(created[0].1, "a"), StepState::Pending);
+    bench.database.assert_sound();
+}
+
+#[test]
+fn a_submission_that_is_refused_claims_nothing() {
+    let mut bench = Bench::new(&[("a", &[])]);
+    let task = bench.submit();
+    let mut tasks = new_tasks(&bench.definition, &["one"]);
+    tasks.requests[0]["initiator"] = "x".repeat(129).into();
+    submit_and_exchange(&mut bench.conn, &tasks, bench.worker, 9, &[], None).unwrap_err();
+    assert_eq!(bench.step_state(task, "a"), StepState::Pending);
+    assert_eq!(number(&mut bench.conn, "select count(*) from tasker.tasks"), 1);
 }

@@ -431,3 +431,69 @@ async fn everything_completes_once_though_the_connections_are_terminated() {
     assert_eq!(number(&mut conn, "select count(distinct step_id) from public.effects"), 160);
     database.assert_sound();
 }
+
+/// It hears no notification and polls never: only what it claims in the commit of the submission can run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_submitted_through_its_worker_begins_in_the_same_commit() {
+    const NEVER: Duration = Duration::from_secs(3_600);
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let go = Arc::new(Notify::new());
+    let registry = only({
+        let go = go.clone();
+        move |context: StepContext| {
+            let go = go.clone();
+            async move {
+                if context.context["waits"] == true {
+                    go.notified().await;
+                }
+                Ok(Value::Null)
+            }
+        }
+    });
+    let options = WorkerOptions {
+        notifications: false,
+        poll_min: NEVER,
+        poll_max: NEVER,
+        max_in_flight: 1,
+        ..WorkerOptions::default()
+    };
+    let worker = Worker::new(pool(&database, 6), registry, options);
+    let definition = quick(parts(&[("a", &[]), ("b", &["a"])]), 3);
+    let submit = async |identity: &str, waits: bool| {
+        let request = TaskRequest::new(json!({ "waits": waits }));
+        let identity = identity.to_owned();
+        let identity = Identity::Custom(Arc::new(move |_, _| identity.clone()));
+        worker.submit(&definition, &[request], &identity).await.unwrap()[0]
+    };
+    let state = |conn: &mut PgConnection, task: TaskId| {
+        texts(conn, &format!("select state from tasker.tasks where task_id = {task}")).remove(0)
+    };
+    let before = submit("before", false).await;
+    assert_eq!(state(&mut conn, before.task_id), "pending", "nobody runs");
+
+    let shutdown = CancellationToken::new();
+    let (runs, stopped) = (worker.clone(), shutdown.clone());
+    let running = tokio::spawn(async move { runs.run(stopped).await });
+    let waiting = "select count(*) from tasker.workers where waiting";
+    eventually("the first look to end", || number(&mut conn, waiting) == 1).await;
+    for identity in ["one", "two"] {
+        let task = submit(identity, false).await;
+        assert!(task.created);
+        eventually("the task to end", || state(&mut conn, task.task_id) == "complete").await;
+        let again = submit(identity, false).await;
+        assert_eq!((again.task_id, again.created), (task.task_id, false));
+    }
+    let held = submit("held", true).await;
+    eventually("the step to begin", || state(&mut conn, held.task_id) == "in_progress").await;
+    let late = submit("late", false).await;
+    assert_eq!(state(&mut conn, late.task_id), "pending", "the only place is taken");
+    shutdown.cancel();
+    go.notify_waiters();
+    go.notify_one();
+    let report = tokio::time::timeout(Duration::from_secs(40), running).await.unwrap().unwrap().unwrap();
+    assert_eq!((report.failed, report.lease_lost, report.incarnations), (0, 0, 1));
+    let after = submit("after", false).await;
+    assert_eq!(state(&mut conn, after.task_id), "pending", "it runs no more");
+    database.assert_sound();
+}

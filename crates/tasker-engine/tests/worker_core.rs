@@ -391,3 +391,32 @@ fn a_turn_of_failures_looks_in_the_same_round_trip() {
     let exchange = turn(&mut core, 2 * MS);
     assert_eq!((exchange.reports.len(), exchange.further), (1, true));
 }
+
+#[test]
+fn a_submission_takes_a_turn_along_where_nothing_else_is_under_way() {
+    let mut core = running(1..=3);
+    let along = core.take_along(2 * MS).unwrap();
+    assert_eq!((along.reports.len(), along.claim, along.further, along.expire), (0, 1, true, false));
+    assert_eq!(core.take_along(2 * MS), None, "one is under way");
+    answer(&mut core, 3 * MS, &along, claims([4]));
+    assert_eq!(core.held(), claims(1..=4));
+    assert_eq!(core.take_along(3 * MS), None, "no place is free");
+    core.ended(claim(1), done(1));
+    core.stop(4 * MS);
+    assert_eq!(core.take_along(4 * MS), None, "it claims no more");
+    let mut core = running(1..=1);
+    assert_eq!(core.take_along(3_001 * MS), None, "its lease ran out");
+}
+
+#[test]
+fn a_turn_that_is_called_off_leaves_its_look_to_the_next() {
+    let mut core = running(1..=1);
+    core.woken();
+    let along = core.take_along(5 * MS).unwrap();
+    assert_eq!(core.next(5 * MS), None, "it looks for whoever woke the worker");
+    core.called_off(along.id);
+    let look = turn(&mut core, 5 * MS);
+    assert_eq!((look.claim, look.further), (3, true));
+    core.refused(6 * MS, look.id);
+    assert_eq!(core.take_along(7 * MS), None, "the database refused a turn a moment ago");
+}

@@ -305,6 +305,23 @@ impl Core {
         }
     }
 
+    /// The turn that a submission takes along, so that the commit that creates steps claims for this worker too. `None`
+    /// while another is under way or nothing may be claimed: then a notification tells of the steps. Answer with
+    /// [`Core::exchanged`] or [`Core::called_off`].
+    pub fn take_along(&mut self, now: Duration) -> Option<Exchange> {
+        self.pass(now);
+        let claim = self.free();
+        let quiet = self.flights.is_empty() && now >= self.retry_at;
+        (quiet && self.phase == Phase::Working && claim > 0)
+            .then(|| self.depart(now, vec![], claim, true, false))
+    }
+
+    /// A turn that was taken along did not come about, or its answer was lost: what it would have found is still to be
+    /// looked for.
+    pub fn called_off(&mut self, id: u64) {
+        self.look |= self.flights.remove(&id).is_some();
+    }
+
     /// A renewal that was asked for at `asked` was answered: whether the lease holds, which of the claims that
     /// it named are lost, and which others the worker holds.
     pub fn renewed(&mut self, asked: Duration, alive: bool, lost: &[Claim], others: &[Claim]) {
@@ -427,16 +444,27 @@ impl Core {
         let goes_on = reports.iter().any(|r| matches!(r, Report::Completed(..)));
         let short = goes_on && reports.len() <= FEW.0 && now < self.looked + FEW.1;
         let further = claim > 0 && (asked || !short);
-        if further {
-            (self.look, self.woken, self.looked) = (false, false, now);
-        }
         if expire {
             self.expire_at = now + self.limits.poll_max.min(self.limits.lease / 3);
+        }
+        Some(self.depart(now, reports, claim, further, expire))
+    }
+
+    fn depart(
+        &mut self,
+        now: Duration,
+        reports: Vec<Report>,
+        claim: usize,
+        further: bool,
+        expire: bool,
+    ) -> Exchange {
+        if further {
+            (self.look, self.woken, self.looked) = (false, false, now);
         }
         let (id, reports) = (self.next_id, Arc::new(reports));
         self.next_id += 1;
         self.flights.insert(id, Flight { reports: reports.clone(), claim, further });
-        Some(Exchange { id, reports, claim, further, expire })
+        Exchange { id, reports, claim, further, expire }
     }
 
     fn take_reports(&mut self) -> Vec<Report> {

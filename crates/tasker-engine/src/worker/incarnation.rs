@@ -15,6 +15,7 @@ use super::{
     Worker, WorkerReport,
     core::{Action, Answer, Core, End, Exchange, Limits},
     heads::Heads,
+    intake::Submission,
     listen,
     telling::Telling,
     turn::{self, Turn},
@@ -35,6 +36,14 @@ pub(super) enum Input {
         took: Duration,
         swept: bool,
         turn: Box<Result<Turn, DbError>>,
+    },
+    /// Tasks to be created, with a claim if it suits.
+    Submission(Submission),
+    /// A turn that a submission took along did not come about.
+    CalledOff {
+        id: u64,
+        took: Duration,
+        swept: bool,
     },
     Renewed(Duration, Result<Renewed, DbError>),
     Drained(Result<bool, DbError>),
@@ -97,6 +106,7 @@ impl Incarnation {
         total: &mut WorkerReport,
     ) -> Result<End, DbError> {
         let listening = self.listen();
+        let open = self.worker.intake.lead_to(self.sender.clone());
         let mut inputs = vec![];
         let end = loop {
             if let Some(end) = self.act() {
@@ -113,7 +123,7 @@ impl Incarnation {
                 self.take_in(input);
             }
         };
-        drop(listening);
+        drop((listening, open));
         self.telling.add_to(total);
         match self.failed.take() {
             Some(error) => Err(error),
@@ -159,6 +169,11 @@ impl Incarnation {
         match input {
             Input::Ended(claim, end) => self.ended(claim, end),
             Input::Turned { id, took, swept, turn } => self.turned(id, took, swept, *turn),
+            Input::Submission(submission) => self.submit(submission),
+            Input::CalledOff { id, took, swept } => {
+                self.heads.reached(now, vec![], swept, took);
+                self.core.called_off(id);
+            }
             Input::Renewed(asked, Ok(r)) => self.core.renewed(asked, r.alive, &r.lost, &r.others),
             Input::Renewed(_, Err(error)) => {
                 self.trouble("renewing the lease", &error);
@@ -196,6 +211,25 @@ impl Incarnation {
             let took = began.elapsed();
             // The receiver is gone only when the incarnation is over.
             let _over = sender.blocking_send(Input::Turned { id, took, swept, turn: Box::new(turned) });
+        });
+    }
+
+    /// Where nothing may be claimed now, the submission is dropped and its caller writes it.
+    fn submit(&mut self, Submission { tasks, answer }: Submission) {
+        let Some(exchange) = self.core.take_along(self.now()) else { return };
+        let (runner, worker_id, sender) = (self.worker.runner.clone(), self.worker_id, self.sender.clone());
+        let (after, swept) = self.heads.next(self.now());
+        let (id, db, began) = (exchange.id, runner.db.clone(), Instant::now());
+        let work =
+            move |conn: &mut PgConnection| turn::submit(conn, &runner, worker_id, &exchange, &after, &tasks);
+        db.query_then(work, move |done| {
+            let took = began.elapsed();
+            let (submitted, input) = match done {
+                Ok((tasks, turn)) => (Ok(tasks), Input::Turned { id, took, swept, turn: Box::new(Ok(turn)) }),
+                Err(error) => (Err(error.into()), Input::CalledOff { id, took, swept }),
+            };
+            let _over = sender.blocking_send(input);
+            let _gone = answer.send(submitted);
         });
     }
 

@@ -5,15 +5,16 @@
 
 use std::collections::HashMap;
 
-use diesel::{PgConnection, result::Error as QueryError};
+use diesel::{PgConnection, QueryResult, result::Error as QueryError};
 use serde_json::Value;
 use tasker_model::{StepId, WorkerId};
 
 use crate::{
-    commands::{self, Ask, Changes, Claim, ClaimedStep, Exchanged, Head, Written},
+    commands::{self, Ask, Changes, Claim, ClaimedStep, Exchanged, Head, NewTasks, Written},
     db::{Fault, fault},
     report::{self, Report},
     runner::Runner,
+    submit::Submitted,
 };
 
 use super::core::Exchange;
@@ -76,6 +77,24 @@ pub(super) fn take(
     }
     turn.look_back(conn);
     turn
+}
+
+/// Creates tasks and claims, in one commit. An error is one of the whole; whatever else goes wrong is the turn's.
+pub(super) fn submit(
+    conn: &mut PgConnection,
+    runner: &Runner,
+    worker: WorkerId,
+    exchange: &Exchange,
+    after: &[Head],
+    tasks: &NewTasks,
+) -> QueryResult<(Vec<Submitted>, Turn)> {
+    let limit = i32::try_from(exchange.claim).unwrap_or(i32::MAX);
+    let (created, exchanged) =
+        commands::submit_and_exchange(conn, tasks, worker, limit, after, runner.clock.now())?;
+    let mut turn = Turn::default();
+    turn.take_in(exchanged);
+    turn.prepare(conn, runner);
+    Ok((created.into_iter().map(Submitted::from).collect(), turn))
 }
 
 impl Turn {

@@ -30,6 +30,10 @@ fn tell_turn(who: Who, exchange: &Exchange, turn: &Turn) -> String {
 impl World {
     pub(super) fn arrive(&mut self, who: Who, request: &Request) -> Step {
         let refused = self.is_unreachable(who.process) || self.chance(self.weather.refused);
+        // Whoever submits and is refused does so again.
+        if refused && matches!(request, Request::Submit(..)) {
+            self.events.plan(self.now + 300, Event::Submits);
+        }
         let response = if refused { self.refuse(request) } else { self.serve(who, request) };
         self.sound()?;
         // What a transactional handler did is known to it: it asks again. The rest may go unanswered.
@@ -54,6 +58,7 @@ impl World {
     fn refuse(&self, request: &Request) -> Option<Response> {
         match request {
             Request::Exchange(exchange) => Some(Response::Refused(exchange.id)),
+            Request::Submit(_, exchange) => Some(Response::CalledOff(exchange.id)),
             Request::Renew { asked, .. } => Some(Response::NotRenewed { asked: *asked }),
             Request::Commit(claim) => Some(Response::NotCommitted(*claim)),
             Request::SignOff => None,
@@ -66,6 +71,14 @@ impl World {
         match request {
             Request::Exchange(exchange) => {
                 Some(Response::Exchanged(exchange.id, self.exchange(who, worker, exchange)))
+            }
+            Request::Submit(workflow, exchange) => {
+                let task = self.create(workflow);
+                let answer = self.exchange(who, worker, exchange);
+                if self.store.tasks[task].steps.iter().any(|s| s.available_at.is_some()) {
+                    self.notify();
+                }
+                Some(Response::Exchanged(exchange.id, answer))
             }
             Request::Renew { asked, claims } => {
                 let alive = self.store.renew(worker, self.clock());

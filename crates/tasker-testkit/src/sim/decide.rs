@@ -125,6 +125,7 @@ impl World {
                     life.running.extend(run);
                 }
                 Response::Refused(id) => life.core.refused(clock, *id),
+                Response::CalledOff(id) => life.core.called_off(*id),
                 Response::Renewed { asked, alive, lost, others } => {
                     life.core.renewed(*asked, *alive, lost, others);
                 }

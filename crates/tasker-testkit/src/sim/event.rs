@@ -8,6 +8,8 @@ use tasker_engine::{
     worker::core::{Answer, Exchange},
 };
 
+use crate::model::Workflow;
+
 /// A process in one of its lives: what was meant for a former one finds nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Who {
@@ -19,6 +21,8 @@ pub(super) struct Who {
 #[derive(Debug, Clone)]
 pub(super) enum Request {
     Exchange(Exchange),
+    /// Tasks are submitted by way of the process, which takes a turn along.
+    Submit(Workflow, Exchange),
     Renew {
         asked: Duration,
         claims: Vec<Claim>,
@@ -33,6 +37,7 @@ pub(super) enum Request {
 pub(super) enum Response {
     Exchanged(u64, Answer),
     Refused(u64),
+    CalledOff(u64),
     Renewed {
         asked: Duration,
         alive: bool,

@@ -27,11 +27,13 @@ pub enum Fault {
     NeverPolls,
     /// It does not take back what dead workers held.
     NeverRecovers,
+    /// It waits for the answer of a turn that a submission took along and that did not come about.
+    AwaitsCalledOff,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SleepsAfterReport,
         Self::LivesOn,
         Self::TrustsFailedRenewal,
@@ -40,6 +42,7 @@ impl Fault {
         Self::ForgetsStrays,
         Self::NeverPolls,
         Self::NeverRecovers,
+        Self::AwaitsCalledOff,
     ];
 }
 
@@ -105,6 +108,16 @@ impl Faulty {
             answer.left_ready = false;
         }
         self.core.exchanged(now, id, answer);
+    }
+
+    pub(super) fn take_along(&mut self, now: Duration) -> Option<Exchange> {
+        self.core.take_along(now)
+    }
+
+    pub(super) fn called_off(&mut self, id: u64) {
+        if !self.has(Fault::AwaitsCalledOff) {
+            self.core.called_off(id);
+        }
     }
 
     pub(super) fn refused(&mut self, now: Duration, id: u64) {

@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use super::{
     Failure, Fault, Kind, Run,
-    event::{Event, Events, Who},
+    event::{Event, Events, Request, Who},
     process::Life,
     weather::{LEASE, TROUBLE, Weather},
 };
@@ -265,19 +265,32 @@ impl World {
         Ok(())
     }
 
+    /// Submits a task, every other one by way of a process whose core takes a turn along.
     fn submit(&mut self) -> Step {
         let workflow = self.workflow();
-        self.run.tasks += 1;
-        self.run.steps += workflow.steps().len();
-        let task = self.store.submit(&workflow, &[], self.clock());
-        self.tell(|| {
-            format!(
-                "task {task} is submitted: {:?}",
-                workflow.steps().iter().map(|s| &s.parents).collect::<Vec<_>>()
-            )
-        });
+        let process = self.rng.usize(..self.lives.len());
+        let (now, through) = (self.now, !self.weather.is_calm() && self.rng.bool());
+        let life = self.lives[process].as_mut().filter(|l| through && l.frozen_until <= now);
+        let along = life.and_then(|l| l.core.take_along(l.clock(now)).map(|exchange| (l.who, exchange)));
+        if let Some((who, exchange)) = along {
+            self.ask(who, Request::Submit(workflow, exchange));
+            // Its timer may be about what the turn takes along.
+            return self.decide(process);
+        }
+        self.create(&workflow);
         self.notify();
         self.sound()
+    }
+
+    pub(super) fn create(&mut self, workflow: &Workflow) -> usize {
+        self.run.tasks += 1;
+        self.run.steps += workflow.steps().len();
+        let task = self.store.submit(workflow, &[], self.clock());
+        self.tell(|| {
+            let parents: Vec<_> = workflow.steps().iter().map(|s| &s.parents).collect();
+            format!("task {task} is submitted: {parents:?}")
+        });
+        task
     }
 
     fn workflow(&mut self) -> Workflow {

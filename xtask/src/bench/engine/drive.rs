@@ -45,6 +45,7 @@ pub(super) fn registry() -> HandlerRegistry {
 
 /// A worker, and what counts the tasks that it settles.
 pub(super) struct Running {
+    worker: Worker,
     settled: Arc<AtomicUsize>,
     changed: Arc<Notify>,
     stop: CancellationToken,
@@ -64,13 +65,13 @@ impl Running {
         let options = WorkerOptions { max_in_flight: in_flight, events, ..WorkerOptions::default() };
         let worker = Worker::new(Db::connect(url, 6)?, registry(), options);
         let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let (stopped, runs) = (stop.clone(), worker.clone());
         let task = tokio::spawn(async move {
-            if let Err(error) = worker.run(stopped).await {
+            if let Err(error) = runs.run(stopped).await {
                 eprintln!("the worker ended: {error}");
             }
         });
-        Ok(Self { settled, changed, stop, task })
+        Ok(Self { worker, settled, changed, stop, task })
     }
 
     pub(super) async fn until(&self, tasks: usize) {
@@ -121,21 +122,35 @@ pub(super) async fn bulk(
     Ok(took)
 }
 
+/// Who submits a task whose latency is taken.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Submitter {
+    /// Somebody on a connection of their own; the worker hears of it by a notification.
+    Anybody,
+    /// The process of the worker, through it.
+    Worker,
+}
+
 /// Milliseconds of tasks that are submitted one at a time to an idle worker, sorted: from before the
 /// submission to the moment at which the worker knows that the end is committed.
 pub(super) async fn latencies(
     database: &Database,
     shape: &WorkflowDefinition,
+    submitter: Submitter,
     count: usize,
 ) -> Result<Vec<f64>> {
     const WARM: usize = 10;
     let running = Running::start(database.url(), 200)?;
     let mut conn = database.connect()?;
+    let request = [TaskRequest::new(json!({}))];
     let mut taken = vec![];
     for n in 1..=count + WARM {
         tokio::time::sleep(Duration::from_millis(3)).await;
         let started = Instant::now();
-        submit(&mut conn, shape, &[TaskRequest::new(json!({}))], &Identity::Random, None)?;
+        match submitter {
+            Submitter::Anybody => submit(&mut conn, shape, &request, &Identity::Random, None)?,
+            Submitter::Worker => running.worker.submit(shape, &request, &Identity::Random).await?,
+        };
         running.until(n).await;
         taken.push(started.elapsed().as_secs_f64() * 1_000.0);
     }

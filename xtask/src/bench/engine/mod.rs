@@ -14,7 +14,6 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Map, Value, json};
-use tasker_engine::definition::WorkflowDefinition;
 
 use super::{
     peers,
@@ -22,6 +21,7 @@ use super::{
 };
 use crate::runtime;
 use cost::Meter;
+use drive::Submitter;
 pub(crate) use processes::{WorkerProcess, work};
 use shapes::{NOTHING, diamond, fan, linear};
 
@@ -105,12 +105,18 @@ async fn one_run(database: &Arc<Database>, options: &Options, medians: &mut Medi
         bulk(database, options, medians).await?;
     }
     if options.wants("w2") {
-        for (name, shape) in [("w2.one", linear(1, NOTHING)), ("w2.four", linear(4, NOTHING))] {
-            latency(database, &shape, name, options.samples, medians).await?;
+        for (prefix, submitter) in [("w2.", Submitter::Anybody), ("w2.through_worker.", Submitter::Worker)] {
+            for (name, length) in [("one", 1), ("four", 4)] {
+                let shape = linear(length, NOTHING);
+                let taken = drive::latencies(database, &shape, submitter, options.samples).await?;
+                percentiles(&format!("{prefix}{name}_"), &taken, medians);
+            }
         }
     }
     if options.wants("w3") {
-        latency(database, &fan(100), "w3", options.samples.min(40), medians).await?;
+        let samples = options.samples.min(40);
+        let taken = drive::latencies(database, &fan(100), Submitter::Anybody, samples).await?;
+        percentiles("w3.", &taken, medians);
     }
     Ok(())
 }
@@ -135,20 +141,11 @@ async fn bulk(database: &Arc<Database>, options: &Options, medians: &mut Medians
     Ok(())
 }
 
-async fn latency(
-    database: &Database,
-    shape: &WorkflowDefinition,
-    name: &str,
-    samples: usize,
-    medians: &mut Medians,
-) -> Result<()> {
-    let sorted = drive::latencies(database, shape, samples).await?;
-    let joint = if name == "w3" { "." } else { "_" };
+fn percentiles(prefix: &str, sorted: &[f64], medians: &mut Medians) {
     for (percentile, share) in [("p50", 0.5), ("p99", 0.99)] {
         let place = ((sorted.len() - 1) as f64 * share).round() as usize;
-        medians.add(&format!("{name}{joint}{percentile}_ms"), sorted[place]);
+        medians.add(&format!("{prefix}{percentile}_ms"), sorted[place]);
     }
-    Ok(())
 }
 
 /// Figures of several runs by dotted name, in the order of their first appearance.
