@@ -14,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use diesel::{
@@ -249,16 +249,18 @@ impl Db {
         Ok(result)
     }
 
-    /// A connection that has not been found wanting since the last trouble. Those that are, are thrown away,
-    /// so this ends after one round through the pool.
+    /// A connection that has not been found wanting since the last trouble, or was made for this call. Others are
+    /// asked, one that waited unused since it was made too, and thrown away where they are wanting: so this ends after
+    /// one round through the pool.
     fn checkout(&self) -> Result<PooledConnection<Manager>, DbError> {
+        let asked = Instant::now();
         loop {
             let troubles = self.troubles.load(Ordering::Relaxed);
             let mut conn = self.pool.get().map_err(|e| {
                 DbError::Unreachable(format!("no connection within {PATIENCE_TO_CONNECT:?}: {e}"))
             })?;
-            if conn.tested_after == troubles || conn.is_usable() {
-                conn.tested_after = troubles;
+            if conn.tested_after == Some(troubles) || conn.made >= asked || conn.is_usable() {
+                conn.tested_after = Some(troubles);
                 return Ok(conn);
             }
             conn.unusable = true;
@@ -313,8 +315,9 @@ struct Tracked {
     inner: PgConnection,
     suspect: bool,
     unusable: bool,
+    made: Instant,
     /// The number of troubles at the time of its last test.
-    tested_after: u64,
+    tested_after: Option<u64>,
 }
 
 #[derive(QueryableByName)]
@@ -336,9 +339,9 @@ impl ManageConnection for Manager {
     type Error = DbError;
 
     fn connect(&self) -> Result<Tracked, DbError> {
-        let tested_after = self.troubles.load(Ordering::Relaxed);
+        let made = Instant::now();
         let inner = connect_with(&self.url, self.statements)?;
-        Ok(Tracked { inner, suspect: false, unusable: false, tested_after })
+        Ok(Tracked { inner, suspect: false, unusable: false, made, tested_after: None })
     }
 
     fn is_valid(&self, conn: &mut Tracked) -> Result<(), DbError> {

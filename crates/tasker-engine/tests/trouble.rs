@@ -235,6 +235,22 @@ async fn connections_that_take_no_writes_are_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_waited_unused_is_asked_before_its_first_use() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let read_only = format!("alter database {} set default_transaction_read_only", database.name());
+    execute(&mut conn, &format!("{read_only} = on"));
+    let db = database.db();
+    let waits =
+        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+                 and state = 'idle'";
+    support::until("the pool has a connection", || number(&mut conn, waits) == 1);
+    execute(&mut conn, &format!("set default_transaction_read_only = off; {read_only} = off"));
+    let register = async || db.query(|conn| commands::register(conn, "w", None, &[], 1_000, None)).await;
+    reached(register).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_lost_connection_finds_out_all_others() {
     let database = TestDatabase::new();
     let db = database.db();
