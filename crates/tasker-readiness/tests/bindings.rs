@@ -77,6 +77,7 @@ fn bound(conn: &mut PgConnection) -> Vec<Signature> {
         f::count_prunable::signature(conn),
         f::prune_leftovers::signature(conn),
         f::prune_tasks::signature(conn),
+        f::submit_and_exchange::signature(conn),
         f::submit_tasks::signature(conn),
         f::cancel_tasks::signature(conn),
         f::retry_tasks::signature(conn),
