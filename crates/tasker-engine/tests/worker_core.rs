@@ -219,6 +219,28 @@ fn the_lease_is_renewed_three_times_in_its_length_and_never_after_it() {
     assert_eq!(core.next(4_003 * MS), Some(Action::Over(End::Expired)), "nobody waits for what is lost");
 }
 
+/// The turn before took steps back, so this one does not; no notification tells that a lease has run out.
+#[test]
+fn a_lease_that_ran_out_just_after_a_look_is_looked_at_within_a_poll() {
+    let mut core = Core::new(Limits { lease: 3_600_000 * MS, ..limits() }, Duration::ZERO);
+    core.set_notified(Duration::ZERO, true);
+    let mut now = Duration::ZERO;
+    let found = |due_in| Answer { due_in, ..Answer::default() };
+    for _ in 0..8 {
+        let look = turn(&mut core, now);
+        core.exchanged(now, look.id, found(None));
+        now = core.wake_at();
+    }
+    let look = turn(&mut core, now);
+    assert!(look.expire);
+    core.exchanged(now, look.id, found(Some(30 * MS)));
+    let look = turn(&mut core, now + 30 * MS);
+    assert!(!look.expire);
+    core.exchanged(now + 30 * MS, look.id, found(Some(Duration::ZERO)));
+    assert_eq!(core.wake_at(), now + 80 * MS);
+    assert!(turn(&mut core, now + 80 * MS).expire);
+}
+
 #[test]
 fn a_lease_that_is_gone_stops_everything() {
     let mut core = running(1..=2);

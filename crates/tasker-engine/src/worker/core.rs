@@ -285,8 +285,10 @@ impl Core {
         self.fruitless = (self.fruitless * 2).clamp(FRUITLESS.0, FRUITLESS.1);
         self.woken_at = now + self.fruitless;
         let longest = if self.notified { self.limits.poll_notified } else { self.limits.poll_max };
-        // What is due already and was not claimed is in somebody else's hands: no hurry.
-        let due_in = answer.due_in.filter(|due| !due.is_zero());
+        // What is due already and was not claimed is in somebody else's hands, who may be dead: no hurry, but nobody
+        // tells of that, and the next turn that takes back from the dead is not to be put off.
+        let take_back = self.expire_at.saturating_sub(now).max(self.limits.poll_min);
+        let due_in = answer.due_in.map(|due| if due.is_zero() { take_back } else { due });
         self.look_at = now + due_in.map_or(self.pause, |due| due.min(self.pause));
         self.pause = (self.pause * 2).min(longest);
         self.ask_drained =
