@@ -4,14 +4,16 @@ mod support;
 
 use std::sync::{Arc, Barrier};
 
+use diesel::QueryResult;
 use serde_json::json;
 use support::{Bench, failed, parts, persist};
 use tasker_engine::{
-    commands::{self, Changes},
+    commands::{self, Ask, Changes},
     definition::WorkflowDefinition,
+    report::Report,
     submit::TaskRequest,
 };
-use tasker_model::{FailureKind, StepState, TaskState};
+use tasker_model::{FailureKind, StepState, TaskState, WorkerId};
 
 const TWO: &[(&str, &[&str])] = &[("a", &[]), ("b", &[])];
 
@@ -38,6 +40,17 @@ fn complete(conn: &mut diesel::PgConnection, claim: commands::Claim) -> Changes 
     commands::complete(conn, &[(claim, json!({}))], None).unwrap()
 }
 
+/// A turn of one report, which settles by plain statements.
+fn turn(conn: &mut diesel::PgConnection, claim: commands::Claim) -> QueryResult<Changes> {
+    let ask = Ask { limit: 0, further: false, expire: false };
+    let report = [Report::Completed(claim, json!({}))];
+    Ok(commands::exchange(conn, WorkerId(0), ask, &report, &[], None)?.changes)
+}
+
+fn complete_alone(conn: &mut diesel::PgConnection, claim: commands::Claim) -> Changes {
+    turn(conn, claim).unwrap()
+}
+
 fn fail_permanently(conn: &mut diesel::PgConnection, claim: commands::Claim) -> Changes {
     commands::fail(conn, &[failed(claim, FailureKind::Permanent)], None).unwrap()
 }
@@ -46,6 +59,9 @@ fn fail_permanently(conn: &mut diesel::PgConnection, claim: commands::Claim) -> 
 fn two_branches_that_end_at_once_settle_the_task_once() {
     use TaskState::{Complete, Error};
     assert_eq!(ended_at_once(complete, complete), (Complete, vec![Complete]));
+    assert_eq!(ended_at_once(complete_alone, complete_alone), (Complete, vec![Complete]));
+    assert_eq!(ended_at_once(complete, complete_alone), (Complete, vec![Complete]));
+    assert_eq!(ended_at_once(fail_permanently, complete_alone), (Error, vec![Error]));
     assert_eq!(ended_at_once(complete, fail_permanently), (Error, vec![Error]));
     assert_eq!(ended_at_once(fail_permanently, complete), (Error, vec![Error]));
     assert_eq!(ended_at_once(fail_permanently, fail_permanently), (Error, vec![Error]));
@@ -206,10 +222,18 @@ fn another_isolation_level_is_refused() {
     let mut bench = Bench::new(TWO);
     let (task, claims) = bench.started();
     for level in ["repeatable read", "serializable"] {
-        support::execute(&mut bench.conn, &format!("begin isolation level {level}"));
-        let refused = commands::complete(&mut bench.conn, &[(claims["a"], json!({}))], None).unwrap_err();
-        assert!(refused.to_string().contains("need isolation level read committed"), "{refused}");
-        support::execute(&mut bench.conn, "rollback");
+        for alone in [false, true] {
+            support::execute(&mut bench.conn, &format!("begin isolation level {level}"));
+            let conn = &mut bench.conn;
+            let answer = if alone {
+                turn(conn, claims["a"])
+            } else {
+                commands::complete(conn, &[(claims["a"], json!({}))], None)
+            };
+            let refused = answer.unwrap_err();
+            assert!(refused.to_string().contains("need isolation level read committed"), "{refused}");
+            support::execute(&mut bench.conn, "rollback");
+        }
     }
     assert_eq!(bench.step_state(task, "a"), StepState::InProgress);
     bench.database.assert_sound();
