@@ -24,6 +24,19 @@ fn names(exchanged: &Exchanged) -> Vec<&str> {
     exchanged.claimed.iter().map(|s| s.step_name.as_str()).collect()
 }
 
+/// What has been told since the last call.
+fn listening(bench: &Bench) -> impl FnMut() -> Vec<String> + use<> {
+    let mut listener = bench.database.connection();
+    execute(&mut listener, "listen tasker");
+    move || {
+        execute(&mut listener, "select 1");
+        let mut payloads: Vec<String> =
+            listener.notifications_iter().filter_map(Result::ok).map(|n| n.payload).collect();
+        payloads.sort();
+        payloads
+    }
+}
+
 #[test]
 fn a_chain_is_gone_on_with_in_the_commit_that_completes_its_parent() {
     let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
@@ -226,17 +239,29 @@ fn workers_are_woken_only_while_one_waits() {
 }
 
 #[test]
+fn a_report_wakes_workers_where_it_leaves_a_child_to_them() {
+    for alone in [false, true] {
+        let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
+        let (_, claims) = bench.started();
+        let idle = register(&mut bench.conn, 3_600_000);
+        turn(&mut bench.conn, idle, 9, &[]);
+        let mut heard = listening(&bench);
+        let report = |bench: &mut Bench, claim: Claim| match alone {
+            true => turn(&mut bench.conn, bench.worker, 0, &[done(&claim)]).changes,
+            false => bench.complete(claim),
+        };
+        assert_eq!(report(&mut bench, claims["a"]).ready.len(), 1);
+        assert_eq!(heard(), [""], "alone: {alone}");
+        let last = bench.claims()["b"];
+        assert_eq!(report(&mut bench, last).settled.len(), 1);
+        assert_eq!(heard(), [] as [&str; 0], "alone: {alone}");
+    }
+}
+
+#[test]
 fn what_an_operator_does_reaches_whoever_waits_and_whoever_runs_it() {
     let mut bench = Bench::new(&[("a", &[]), ("b", &["a"])]);
-    let mut listener = bench.database.connection();
-    execute(&mut listener, "listen tasker");
-    let mut heard = move || {
-        execute(&mut listener, "select 1");
-        let mut payloads: Vec<String> =
-            listener.notifications_iter().filter_map(Result::ok).map(|n| n.payload).collect();
-        payloads.sort();
-        payloads
-    };
+    let mut heard = listening(&bench);
     let (task, claims) = bench.started();
     let idle = register(&mut bench.conn, 3_600_000);
     turn(&mut bench.conn, idle, 9, &[]);
