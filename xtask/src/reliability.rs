@@ -21,7 +21,7 @@ that repeats it; a run prints its seed and ends with an error on a violation. Wh
 ";
 
 /// Figures that not every battery has, and how they read.
-const FURTHER: [(&str, &str); 16] = [
+const FURTHER: [(&str, &str); 17] = [
     ("states", "states"),
     ("statement_states", "statement states"),
     ("faults_found", "seeded faults found"),
@@ -36,6 +36,7 @@ const FURTHER: [(&str, &str); 16] = [
     ("share_of_clean", "of the clean rate"),
     ("found", "faults found"),
     ("survived", "faults that survived"),
+    ("equivalent", "faults that change nothing"),
     ("ended_sessions", "sessions ended"),
     ("taken_back_after_the_lease_max_ms", "ms at most until taken back"),
 ];
