@@ -2751,6 +2751,8 @@ comment on function tasker.step_situation_at(bigint[], timestamptz) is
 -- Returns what tasker.exchange_steps returns, and before it for each request a row of the kind submitted: the task_id,
 -- in token its position from 0, and in attempt 1 where it was created now, else 0.
 -- Other workers are told of what is left of the tasks' steps.
+-- Locks: the definition (key share) and the identities of the requests, as tasker.submit_tasks; then as a turn without
+-- reports: the worker (key share), steps without waiting, the tasks that the claim starts by id.
 create or replace function tasker.submit_and_exchange(
   p_definition_id bigint, p_requests jsonb, p_worker_id bigint, p_limit integer, p_after_queues integer[], p_after_priorities integer[],
   p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz default null)
@@ -2807,7 +2809,7 @@ comment on function tasker.submit_task(text, text, jsonb, text, text, text, text
 --   p_definition_id  the definition that the tasks keep
 --   p_requests       an array of objects: context and identity_hash, and optionally initiator,
 --                    source_system, reason, tags, bypass_steps, requested_at
---   p_wake           whether to tell workers that wait; false where the caller claims the steps itself or tells them
+--   p_wake           whether to tell workers that wait; false where the caller does so
 -- Returns one row a request, in order: its position from 0, the task, and whether it was created now. A
 -- request whose identity_hash is taken names the task that has it and creates nothing.
 -- A task without a step that could ever run settles at once.

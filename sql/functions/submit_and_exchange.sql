@@ -6,6 +6,8 @@
 -- Returns what tasker.exchange_steps returns, and before it for each request a row of the kind submitted: the task_id,
 -- in token its position from 0, and in attempt 1 where it was created now, else 0.
 -- Other workers are told of what is left of the tasks' steps.
+-- Locks: the definition (key share) and the identities of the requests, as tasker.submit_tasks; then as a turn without
+-- reports: the worker (key share), steps without waiting, the tasks that the claim starts by id.
 create or replace function tasker.submit_and_exchange(
   p_definition_id bigint, p_requests jsonb, p_worker_id bigint, p_limit integer, p_after_queues integer[], p_after_priorities integer[],
   p_after_at timestamptz[], p_after_ids bigint[], p_now timestamptz default null)

@@ -2,7 +2,7 @@
 --   p_definition_id  the definition that the tasks keep
 --   p_requests       an array of objects: context and identity_hash, and optionally initiator,
 --                    source_system, reason, tags, bypass_steps, requested_at
---   p_wake           whether to tell workers that wait; false where the caller claims the steps itself or tells them
+--   p_wake           whether to tell workers that wait; false where the caller does so
 -- Returns one row a request, in order: its position from 0, the task, and whether it was created now. A
 -- request whose identity_hash is taken names the task that has it and creates nothing.
 -- A task without a step that could ever run settles at once.

@@ -197,6 +197,7 @@ impl From<SubmitError> for Failure {
     fn from(e: SubmitError) -> Self {
         match e {
             SubmitError::Database(query) => query.into(),
+            SubmitError::Db(e) => e.into(),
             e => Self { exit: Exit::BadInput, error: e.into() },
         }
     }

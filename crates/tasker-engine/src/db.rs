@@ -315,6 +315,7 @@ struct Tracked {
     inner: PgConnection,
     suspect: bool,
     unusable: bool,
+    /// When it began to be made.
     made: Instant,
     /// The number of troubles at the time of its last test.
     tested_after: Option<u64>,

@@ -105,7 +105,7 @@ pub struct WorkerReport {
 }
 
 /// Of more requests than that the worker claims nothing in the commit that creates them: it would wait for it.
-const FEW: usize = 8;
+const ALONG: usize = 8;
 
 /// Claims, runs and reports until it is told to stop. Clones are one worker: run one of them.
 #[derive(Debug, Clone)]
@@ -126,6 +126,10 @@ impl Worker {
     /// Where the worker runs, has places free and no turn under way, the same statement and commit claim for it, so
     /// that the first steps begin without a notification. Else, and for more than eight requests, it is an ordinary
     /// submission, and so it is in a process whose worker does not run.
+    ///
+    /// Returns one answer a request, in order. An error means that nothing was written, except where the answer was
+    /// lost; a submission whose future is dropped may have been written too. With an identity that is not random, the
+    /// same requests may then be sent again. SQL functions `tasker.submit_and_exchange` and `tasker.submit_tasks`.
     pub async fn submit(
         &self,
         definition: &WorkflowDefinition,
@@ -133,7 +137,7 @@ impl Worker {
         identity: &Identity,
     ) -> Result<Vec<Submitted>, SubmitError> {
         let tasks = Arc::new(submit::check(definition, requests, identity)?);
-        if requests.len() <= FEW
+        if requests.len() <= ALONG
             && let Some(answer) = self.intake.offer(tasks.clone()).await
         {
             return answer;
