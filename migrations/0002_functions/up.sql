@@ -754,9 +754,10 @@ comment on function tasker.explain_steps(bigint[], bigint[], timestamptz, timest
 --   p_delays_ms  the wait before the next attempt, from p_now
 --   p_messages   what happened, a sentence for people
 -- Returns rows of (kind, task_id, workflow_step_id): retry (another attempt will follow), dead (none will),
--- held (fail-fast took the next attempt away), complete or error (a task that settled). A report without a
--- row for its step no longer held its claim: lease lost.
--- Locks: the reported steps by id; under fail-fast the unfinished steps of the task; the tasks by id.
+-- held (fail-fast took the next attempt away, in this call or before), complete or error (a task that settled). A
+-- report without a row for its step no longer held its claim: lease lost.
+-- Locks: the reported steps and, of a fail-fast task in which one of them will be dead, all that is in progress, together
+-- by id; then what else is unfinished in such a task; the tasks by id.
 create or replace function tasker.fail_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_kinds text[], p_delays_ms bigint[], p_messages text[],
   p_now timestamptz default null)
@@ -767,12 +768,22 @@ declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_outcomes text[];
   v_adjust bigint[]; v_deltas integer[]; v_fast bigint[]; v_held_tasks bigint[]; v_held integer[];
 begin
-  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
+  -- What fail-fast is going to hold is locked together with the reports: two failures of one task would else each have
+  -- locked a step that the other's hold waits for.
+  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens, p_kinds) i (task_id, step_id, token, kind)),
+  f as (
+    select distinct s.task_id from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
+    join tasker.tasks t on t.task_id = s.task_id
+    where t.fail_fast and s.state = 'in_progress' and s.seq = i.token and tasker.is_dead('error', s.attempts, s.retry_limit, s.retryable, i.kind)),
+  n as (
+    select i.task_id, i.step_id, i.token from i
+    union select s.task_id, s.workflow_step_id, s.seq from f join tasker.workflow_steps s on s.task_id = f.task_id where s.state = 'in_progress'),
   k as materialized (
-    select s.task_id, s.workflow_step_id, s.worker_id
-    from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
-    where s.state = 'in_progress' and s.seq = i.token order by s.workflow_step_id for update of s)
-  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.worker_id) into v_tasks, v_steps, v_workers from k;
+    select s.task_id, s.workflow_step_id, s.worker_id, n.token
+    from n join tasker.workflow_steps s on s.task_id = n.task_id and s.workflow_step_id = n.step_id
+    where s.state = 'in_progress' and s.seq = n.token order by s.workflow_step_id for update of s)
+  select array_agg(k.task_id), array_agg(k.workflow_step_id), array_agg(k.worker_id) into v_tasks, v_steps, v_workers
+  from k where (k.task_id, k.workflow_step_id, k.token) in (select i.task_id, i.step_id, i.token from i);
   if v_tasks is null then return; end if;
   v_now := coalesce(p_now, clock_timestamp());
 
@@ -806,7 +817,9 @@ begin
       union all select * from unnest(v_held_tasks, v_held)) x (task_id, delta) group by 1) d
   where d.delta <> 0;
 
-  return query select o.outcome, o.task_id, o.step_id from unnest(v_tasks, v_steps, v_outcomes) o (task_id, step_id, outcome);
+  return query
+  select case when o.outcome = 'retry' and o.task_id = any (v_fast) then 'held' else o.outcome end, o.task_id, o.step_id
+  from unnest(v_tasks, v_steps, v_outcomes) o (task_id, step_id, outcome);
   if v_adjust is not null then
     return query select a.state, a.task_id, null::bigint from tasker.adjust_tasks(v_adjust, v_deltas, p_now) a;
   end if;
@@ -1997,7 +2010,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_dead bigint[];
 begin
-  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
+  with i as (select distinct * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
   k as materialized (
     select s.task_id, s.workflow_step_id, s.worker_id
     from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id
@@ -3061,14 +3074,15 @@ comment on function tasker.wake_workers() is 'Tells workers that wait for work t
 -- theirs. What took the claim away otherwise (an expired lease, an operator) is not. A worker asks where a report was
 -- refused, which may have been its second try.
 --   p_task_ids, p_step_ids, p_tokens  the claims that were reported on
--- Returns one row for each that was: the step, its token, the state that the report brought, and whether that was the
--- last attempt.
+-- Returns one row for each that was: the step, its token, the state that the report brought, and whether no attempt follows,
+-- also because fail-fast holds the step now.
 create or replace function tasker.written_reports(p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[])
 returns table (workflow_step_id bigint, token integer, to_state text, over boolean)
 language sql stable rows 10 as $$
-  select i.step_id, i.token, l.to_state::text, l.available_at is null
+  select i.step_id, i.token, l.to_state::text, l.available_at is null or s.held
   from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)
   join tasker.workflow_step_transitions l on l.task_id = i.task_id and l.workflow_step_id = i.step_id and l.seq = i.token + 1
+  join tasker.workflow_steps s on s.task_id = l.task_id and s.workflow_step_id = l.workflow_step_id
   where l.from_state = 'in_progress' and l.actor is null and l.to_state in ('complete', 'error', 'pending')
     and l.failure_kind is distinct from 'lost_lease'
 $$;

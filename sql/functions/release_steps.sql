@@ -11,7 +11,7 @@ language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_dead bigint[];
 begin
-  with i as (select * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
+  with i as (select distinct * from unnest(p_task_ids, p_step_ids, p_tokens) i (task_id, step_id, token)),
   k as materialized (
     select s.task_id, s.workflow_step_id, s.worker_id
     from i join tasker.workflow_steps s on s.task_id = i.task_id and s.workflow_step_id = i.step_id

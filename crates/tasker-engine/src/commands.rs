@@ -83,6 +83,8 @@ pub struct Changes {
     pub accepted: Vec<StepId>,
     /// Of those, the failed ones that no attempt will follow.
     pub dead: Vec<StepId>,
+    /// Of those, the failed ones that another attempt would follow if fail-fast did not hold them.
+    pub held: Vec<StepId>,
     /// Children that became available.
     pub ready: Vec<StepId>,
     /// Tasks that settled, with the state that they came to.
@@ -99,6 +101,10 @@ impl Changes {
                     changes.accepted.push(step);
                     changes.dead.push(step);
                 }
+                ("held", Some(step)) => {
+                    changes.accepted.push(step);
+                    changes.held.push(step);
+                }
                 (_, Some(step)) => changes.accepted.push(step),
                 (state, None) => changes.settled.extend(state.parse().ok().map(|s| (TaskId(task), s))),
             }
@@ -110,6 +116,7 @@ impl Changes {
     pub fn extend(&mut self, other: Self) {
         self.accepted.extend(other.accepted);
         self.dead.extend(other.dead);
+        self.held.extend(other.held);
         self.ready.extend(other.ready);
         self.settled.extend(other.settled);
     }

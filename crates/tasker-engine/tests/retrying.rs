@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Bench, fail_fast, failed, parts};
+use support::{Bench, execute, fail_fast, failed, parts};
 use tasker_engine::commands::{self, Outcome};
 use tasker_model::{FailureKind, StepState, TaskId, TaskState};
 
@@ -115,6 +115,55 @@ fn two_failures_at_once_under_fail_fast_leave_nothing_claimable() {
         assert_eq!(bench.task(task).live_steps, 0);
         bench.database.assert_sound();
     }
+}
+
+/// Each has reported its step and would wait for the other's, were both locked one after the other.
+#[test]
+fn two_failures_of_one_task_under_fail_fast_do_not_wait_for_each_other() {
+    let mut bench = Bench::with(fail_fast(&[("first", &[]), ("a", &[]), ("b", &[])]));
+    let (task, claims) = bench.started();
+    let first = claims["first"].step_id;
+    bench.begin();
+    execute(
+        &mut bench.conn,
+        &format!("select from tasker.workflow_steps where workflow_step_id = {first} for update"),
+    );
+    let reports = ["a", "b"].map(|name| {
+        let report = failed(claims[name], FailureKind::Permanent);
+        bench.blocked(move |conn| commands::fail(conn, &[report], None).map(|changes| changes.settled))
+    });
+    bench.commit();
+    for report in reports {
+        assert_eq!(report.join().unwrap(), Ok(vec![]));
+    }
+    assert_eq!(bench.complete(claims["first"]).settled, [(task, TaskState::Error)]);
+    bench.database.assert_sound();
+}
+
+#[test]
+fn fail_fast_takes_the_next_attempt_from_what_fails_in_the_same_batch() {
+    let mut bench = Bench::with(fail_fast(&[("retry", &[]), ("dead", &[])]));
+    let (task, claims) = bench.started();
+    let (retry, dead) = (claims["retry"], claims["dead"]);
+    let reports = [failed(retry, FailureKind::Retryable), failed(dead, FailureKind::Permanent)];
+    let changes = commands::fail(&mut bench.conn, &reports, None).unwrap();
+    assert_eq!((changes.dead, changes.held), (vec![dead.step_id], vec![retry.step_id]));
+    assert_eq!(changes.settled, [(task, TaskState::Error)]);
+    let over = |w: &commands::Written| (w.step_id, w.over);
+    let written = commands::written(&mut bench.conn, &[retry]).unwrap();
+    assert_eq!(written.iter().map(over).collect::<Vec<_>>(), [(retry.step_id, true)]);
+    bench.database.assert_sound();
+}
+
+#[test]
+fn a_claim_that_is_named_twice_is_given_back_once() {
+    let mut bench = Bench::new(&[("a", &[])]);
+    let (task, claims) = bench.started();
+    let twice = [claims["a"]; 2];
+    let released = commands::release(&mut bench.conn, &twice, None, None).unwrap();
+    assert_eq!(released.accepted, [claims["a"].step_id]);
+    assert_eq!(bench.step(task, "a").attempts, 0);
+    bench.database.assert_sound();
 }
 
 #[test]

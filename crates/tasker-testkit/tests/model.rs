@@ -134,6 +134,7 @@ impl Twins {
         let answered = Changes {
             accepted: at(&answer.accepted),
             dead: at(&answer.dead),
+            held: at(&answer.held),
             ready: at(&answer.ready),
             settled,
         };

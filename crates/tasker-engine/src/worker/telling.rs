@@ -55,11 +55,11 @@ impl Telling {
     /// What became of reports that the database has decided, some of them on an earlier try.
     pub(super) fn reported(&mut self, reports: &[Report], changes: &Changes, written: &[Written]) {
         let accepted: HashMap<StepId, bool> = changes.accepted.iter().map(|s| (*s, false)).collect();
-        let accepted: HashMap<StepId, bool> =
-            accepted.into_iter().chain(changes.dead.iter().map(|s| (*s, true))).collect();
+        let over = changes.dead.iter().chain(&changes.held).map(|s| (*s, true));
+        let accepted: HashMap<StepId, bool> = accepted.into_iter().chain(over).collect();
         for report in reports {
             match accepted.get(&report.claim().step_id) {
-                Some(dead) => self.accepted(report, *dead),
+                Some(over) => self.accepted(report, *over),
                 None => match written.iter().find(|w| is_of(w, report)) {
                     Some(w) => self.accepted(report, w.over),
                     None => self.lost(report.claim()),
@@ -77,7 +77,7 @@ impl Telling {
         self.events.emit(&Event::LeaseLost { task_id: claim.task_id, step_id: claim.step_id });
     }
 
-    fn accepted(&mut self, report: &Report, dead: bool) {
+    fn accepted(&mut self, report: &Report, over: bool) {
         let claim = report.claim();
         let (task_id, step_id) = (claim.task_id, claim.step_id);
         let (step_name, attempt) = self.known.remove(&claim).unwrap_or_default();
@@ -100,7 +100,7 @@ impl Telling {
                     attempt,
                     kind: failed.kind,
                     message: failed.message.clone(),
-                    retry_in: (!dead).then_some(delay),
+                    retry_in: (!over).then_some(delay),
                 });
             }
         }

@@ -89,7 +89,7 @@ impl Store {
         let taken = go_on(self, &ready);
         ready.retain(|at| taken.iter().all(|t| t.at != *at));
         let settled = self.adjust(&without_zeros(deltas), now);
-        (Changes { accepted: done, dead: vec![], ready, settled }, taken)
+        (Changes { accepted: done, ready, settled, ..Changes::default() }, taken)
     }
 
     /// Whether a child that became available is live.
@@ -142,6 +142,8 @@ impl Store {
         fast.dedup();
         deltas.extend(fast.into_iter().map(|task| (task, -self.hold_rest(task))));
         changes.settled = self.adjust(&without_zeros(deltas), now);
+        let held = failed.iter().filter(|at| self.step(**at).held && !changes.dead.contains(at));
+        changes.held = held.copied().collect();
         changes.accepted = failed;
         changes
     }

@@ -286,6 +286,8 @@ pub struct Changes {
     pub accepted: Vec<At>,
     /// Of those, the failed ones that no attempt will follow.
     pub dead: Vec<At>,
+    /// Of those, the failed ones that another attempt would follow if fail-fast did not hold them.
+    pub held: Vec<At>,
     /// Children that became available.
     pub ready: Vec<At>,
     /// Tasks that changed, with the state that they came to.
