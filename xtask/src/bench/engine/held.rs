@@ -36,6 +36,10 @@ pub(crate) struct Options {
     /// How long the rate without it is taken for, before and after.
     #[arg(long, default_value_t = 30)]
     clean: u64,
+    /// Of how many seconds ten are loaded and measured, once the load has come up; in the others nothing is submitted.
+    /// So a transaction can stay open for longer than the disk has room for at the full rate.
+    #[arg(long, default_value_t = PART, value_parser = clap::value_parser!(u64).range(PART..=3_600))]
+    every: u64,
     /// How many steps the worker runs at once.
     #[arg(long, default_value_t = 1_000)]
     in_flight: usize,
@@ -47,6 +51,12 @@ pub(crate) struct Options {
     database_url: Option<String>,
 }
 
+/// Over how many seconds a rate is taken.
+const PART: u64 = 10;
+
+/// How long the load may take to come up again, in seconds.
+const COMING_UP: u64 = 2;
+
 /// How many tasks may wait before the submitter pauses.
 const BACKLOG: usize = 20_000;
 
@@ -57,28 +67,29 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = runtime()?;
     let _context = runtime.enter();
     let running = Arc::new(Running::start(database.url(), options.in_flight)?);
-    let stop = Arc::new(AtomicBool::new(false));
-    let submitter = submitter(&database, &running, &stop);
+    let load = Load { running, every: options.every, rest: Arc::default(), stop: Arc::default() };
+    let submitter = submitter(&database, &load);
 
-    rates("warming up", &running, 10);
-    let before = rates("without", &running, options.clean);
+    load.rates("warming up", options.every);
+    let before = load.rates("without", options.clean);
     let holders = Holders::start(&database, options.scans)?;
-    let held = rates("with an open transaction", &running, options.seconds);
+    let held = load.rates("with an open transaction", options.seconds);
     let dead = text(
         &mut database.connect()?,
         "select string_agg(relname || ' ' || n_dead_tup, ', ' order by relname) as text from pg_stat_user_tables
          where schemaname = 'tasker' and n_dead_tup > 0",
     )?;
     holders.end()?;
-    let after = rates("after it", &running, options.clean);
-    stop.store(true, Ordering::Relaxed);
+    let after = load.rates("after it", options.clean);
+    load.stop.store(true, Ordering::Relaxed);
     submitter.join().map_err(|_| anyhow::anyhow!("the submitter panicked"))??;
 
     // The machine may have grown slower or faster meanwhile: the rate without is the mean of both sides.
     let clean = f64::midpoint(median(&before), median(&after));
-    let last = &held[held.len().saturating_sub(6)..];
+    let parts = usize::try_from(60 / options.every)?.max(1);
+    let last = &held[held.len().saturating_sub(parts)..];
     let document = json!({
-        "conditions": conditions, "seconds": options.seconds, "scans": options.scans, "clean_steps_per_s": clean,
+        "conditions": conditions, "seconds": options.seconds, "every": options.every, "scans": options.scans, "clean_steps_per_s": clean,
         "before": before, "held": held, "after": after,
         "held_steps_per_s": median(&held), "share": median(&held) / clean, "share_of_the_last_minute": median(last) / clean,
         "dead_rows": dead,
@@ -144,16 +155,21 @@ fn read(database: &Database, first: Duration, stop: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-fn submitter(
-    database: &Arc<Database>,
-    running: &Arc<Running>,
-    stop: &Arc<AtomicBool>,
-) -> thread::JoinHandle<Result<()>> {
-    let (database, running, stop) = (database.clone(), running.clone(), stop.clone());
+/// The worker and what it is given to do.
+#[derive(Clone)]
+struct Load {
+    running: Arc<Running>,
+    every: u64,
+    rest: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+fn submitter(database: &Arc<Database>, load: &Load) -> thread::JoinHandle<Result<()>> {
+    let (database, load) = (database.clone(), load.clone());
     thread::spawn(move || {
         let (shape, mut submitted) = (linear(4, NOTHING), 0);
-        while !stop.load(Ordering::Relaxed) {
-            if submitted - running.settled() > BACKLOG {
+        while !load.stop.load(Ordering::Relaxed) {
+            if load.rest.load(Ordering::Relaxed) || submitted - load.running.settled() > BACKLOG {
                 thread::sleep(Duration::from_millis(20));
                 continue;
             }
@@ -164,19 +180,32 @@ fn submitter(
     })
 }
 
-/// Steps a second of each ten seconds (of the rest, if less).
-fn rates(what: &str, running: &Running, seconds: u64) -> Vec<f64> {
-    let (mut rates, mut left) = (vec![], seconds);
-    while left > 0 {
-        let part = left.min(10);
-        let (before, started) = (running.settled(), Instant::now());
-        thread::sleep(Duration::from_secs(part));
-        let rate = (running.settled() - before) as f64 * 4.0 / started.elapsed().as_secs_f64();
-        eprintln!("{what}: {rate:.0} steps/s");
-        rates.push(rate);
-        left -= part;
+impl Load {
+    /// Steps a second of the loaded part of each stretch of `every` seconds (of the rest, if less).
+    fn rates(&self, what: &str, seconds: u64) -> Vec<f64> {
+        let (mut rates, mut left) = (vec![], seconds);
+        while left > 0 {
+            let stretch = left.min(self.every);
+            let part = stretch.min(PART);
+            let coming_up = (stretch - part).min(COMING_UP);
+            self.rest.store(false, Ordering::Relaxed);
+            thread::sleep(Duration::from_secs(coming_up));
+            let rate = self.rate(Duration::from_secs(part));
+            eprintln!("{what}: {rate:.0} steps/s");
+            rates.push(rate);
+            let idle = stretch - part - coming_up;
+            self.rest.store(idle > 0, Ordering::Relaxed);
+            thread::sleep(Duration::from_secs(idle));
+            left -= stretch;
+        }
+        rates
     }
-    rates
+
+    fn rate(&self, part: Duration) -> f64 {
+        let (before, started) = (self.running.settled(), Instant::now());
+        thread::sleep(part);
+        (self.running.settled() - before) as f64 * 4.0 / started.elapsed().as_secs_f64()
+    }
 }
 
 fn median(values: &[f64]) -> f64 {
