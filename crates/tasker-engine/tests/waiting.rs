@@ -103,6 +103,28 @@ fn a_late_report_waits_for_nobody() {
     }
 }
 
+/// Nor for what fail-fast would hold if the report held its claim.
+#[test]
+fn a_failure_without_a_claim_waits_for_nothing_that_fail_fast_would_hold() {
+    let mut bench = Bench::with(fail_fast(&[("a", &[]), ("other", &[])]));
+    let (task, claims) = bench.started();
+    let (late, other) = (claims["a"], claims["other"].step_id);
+    bench.fail(late, FailureKind::Retryable);
+    let failed_step = Claim { token: bench.step(task, "a").seq, ..late };
+    let refused = |bench: &mut Bench, claim, why| {
+        let mut conn = impatient(bench);
+        bench.begin();
+        hold(&mut bench.conn, other);
+        let report = failed(claim, FailureKind::Permanent);
+        assert_eq!(commands::fail(&mut conn, &[report], None).unwrap(), Changes::default(), "{why}");
+        bench.commit();
+    };
+    refused(&mut bench, failed_step, "the token of a step that nobody has claimed");
+    bench.claims();
+    refused(&mut bench, late, "a late one");
+    bench.database.assert_sound();
+}
+
 /// A token is a step's `seq`, which a step has in every state.
 #[test]
 fn nobody_reports_a_step_that_is_not_claimed_whatever_token_is_given() {
@@ -161,6 +183,33 @@ fn fail_fast_locks_what_runs_before_what_waits() {
     hold(&mut bench.conn, waiting);
     bench.commit();
     assert_eq!(failing.join().unwrap().dead, [claims["dead"].step_id]);
+    assert!(bench.step(task, "waiting").held);
+    bench.database.assert_sound();
+}
+
+/// That the failure is the last shows only once its own lock is had: the limit was lowered meanwhile.
+#[test]
+fn fail_fast_that_comes_late_locks_what_runs_before_what_waits() {
+    let steps: &[(&str, &[&str])] =
+        &[("dead", &[]), ("running", &[]), ("waiting", &["running"]), ("last", &[])];
+    let mut bench = Bench::with(fail_fast(steps));
+    let (task, claims) = bench.started();
+    let (waiting, last) = (bench.id(task, "waiting"), claims["last"].step_id);
+    let (dead, step) = (failed(claims["dead"], FailureKind::Retryable), claims["dead"].step_id);
+    let mut reporter = bench.database.connection();
+    execute(&mut reporter, "begin");
+    hold(&mut reporter, last);
+    bench.begin();
+    execute(
+        &mut bench.conn,
+        &format!("update tasker.workflow_steps set retry_limit = 1 where workflow_step_id = {step}"),
+    );
+    let failing = bench.blocked(move |conn| commands::fail(conn, &[dead], None).unwrap());
+    bench.commit();
+    bench.until_waited_for(&mut reporter);
+    hold(&mut reporter, waiting);
+    execute(&mut reporter, "commit");
+    assert_eq!(failing.join().unwrap().dead, [step]);
     assert!(bench.step(task, "waiting").held);
     bench.database.assert_sound();
 }

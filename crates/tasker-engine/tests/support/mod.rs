@@ -165,6 +165,14 @@ impl Bench {
         thread
     }
 
+    /// Returns once somebody waits for a lock of this session's.
+    pub(crate) fn until_waited_for(&self, conn: &mut PgConnection) {
+        let pid = number(conn, "select pg_backend_pid()::bigint");
+        let mut observer = self.database.connection();
+        let sql = format!("select count(*) from pg_stat_activity where {pid} = any (pg_blocking_pids(pid))");
+        until("somebody to wait for the session", || number(&mut observer, &sql) > 0);
+    }
+
     /// How often the task came to each terminal state, from its log.
     pub(crate) fn settlements(&mut self, task: TaskId) -> i64 {
         let sql = format!(
