@@ -1,5 +1,7 @@
 //! The decisions of a worker, one situation at a time, on a clock that the test moves.
 
+mod bounds;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -301,7 +303,9 @@ fn while_handlers_of_an_expired_lease_end_nothing_wakes_the_worker() {
 #[test]
 fn a_stop_drains_and_then_tells_what_still_runs() {
     let mut core = running(1..=2);
+    assert!(!core.is_stopping());
     core.stop(10 * MS);
+    assert!(core.is_stopping());
     core.ended(claim(1), done(1));
     let report = turn(&mut core, 11 * MS);
     assert_eq!((report.reports.len(), report.claim), (1, 0));
