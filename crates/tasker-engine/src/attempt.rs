@@ -246,8 +246,10 @@ struct Run {
 
 impl Run {
     fn on(&self, conn: &mut PgConnection) -> Result<Changes, Rollback> {
-        if self.uncertain && is_completed(conn, self.claim)? {
-            return Ok(Changes { accepted: vec![self.claim.step_id], ..Changes::default() });
+        if self.uncertain
+            && let Some(changes) = committed(conn, self.claim)?
+        {
+            return Ok(changes);
         }
         around("transaction", || {
             conn.transaction(|conn| {
@@ -259,15 +261,15 @@ impl Run {
     }
 }
 
-/// Whether the step was completed under this claim: nothing else can have done so with the next `seq`.
-fn is_completed(conn: &mut PgConnection, claim: Claim) -> QueryResult<bool> {
-    use tasker_model::schema::workflow_steps::dsl as s;
-    let row = s::workflow_steps
-        .filter(s::task_id.eq(claim.task_id))
-        .filter(s::workflow_step_id.eq(claim.step_id))
-        .filter(s::state.eq(StepState::Complete))
-        .filter(s::seq.eq(claim.token + 1));
-    diesel::select(diesel::dsl::exists(row)).get_result(conn)
+/// What an earlier run under this claim changed whose commit came about although its answer was lost.
+fn committed(conn: &mut PgConnection, claim: Claim) -> QueryResult<Option<Changes>> {
+    let written = commands::written(conn, &[claim])?;
+    let completed = written.iter().find(|w| w.state == StepState::Complete);
+    Ok(completed.map(|w| Changes {
+        accepted: vec![claim.step_id],
+        settled: w.settled.map(|state| (claim.task_id, state)).into_iter().collect(),
+        ..Changes::default()
+    }))
 }
 
 /// The handler inside the open transaction; the step's timeout bounds each of its statements.

@@ -389,14 +389,18 @@ pub struct Written {
     pub state: StepState,
     /// Whether no attempt follows.
     pub over: bool,
+    /// What its task came to by the same commit, if it settled.
+    pub settled: Option<TaskState>,
 }
 
 /// Which of these reports were written before. SQL function `tasker.written_reports`.
 pub fn written(conn: &mut PgConnection, claims: &[Claim]) -> QueryResult<Vec<Written>> {
     let (tasks, steps, tokens) = split(claims.iter().copied());
-    let rows: Vec<(i64, i32, String, bool)> = written_reports(tasks, steps, tokens).load(conn)?;
-    let written = rows.into_iter().filter_map(|(step, token, state, over)| {
-        Some(Written { step_id: StepId(step), token, state: state.parse().ok()?, over })
+    let rows: Vec<(i64, i32, String, bool, Option<String>)> =
+        written_reports(tasks, steps, tokens).load(conn)?;
+    let written = rows.into_iter().filter_map(|(step, token, state, over, settled)| {
+        let (state, settled) = (state.parse().ok()?, settled.and_then(|s| s.parse().ok()));
+        Some(Written { step_id: StepId(step), token, state, over, settled })
     });
     Ok(written.collect())
 }

@@ -36,7 +36,7 @@ table_function! {
 
 table_function! {
     fn written_reports(p_task_ids: Array<BigInt>, p_step_ids: Array<BigInt>, p_tokens: Array<Integer>) -> (workflow_step_id) {
-        workflow_step_id -> BigInt, token -> Integer, to_state -> Text, over -> Bool,
+        workflow_step_id -> BigInt, token -> Integer, to_state -> Text, over -> Bool, task_state -> Nullable<Text>,
     }
 }
 

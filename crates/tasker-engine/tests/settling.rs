@@ -55,6 +55,24 @@ fn fail_permanently(conn: &mut diesel::PgConnection, claim: commands::Claim) -> 
     commands::fail(conn, &[failed(claim, FailureKind::Permanent)], None).unwrap()
 }
 
+/// A worker whose answer was lost asks what its report brought about.
+#[test]
+fn the_report_whose_commit_settled_the_task_says_so_when_it_is_asked_for_again() {
+    let mut bench = Bench::new(&[("a", &[]), ("b", &[])]);
+    let (task, claims) = bench.started();
+    let settled = |bench: &mut Bench, claim| {
+        let written = commands::written(&mut bench.conn, &[claim]).unwrap();
+        written.iter().map(|w| w.settled).collect::<Vec<_>>()
+    };
+    assert_eq!(settled(&mut bench, claims["a"]), []);
+    bench.complete(claims["a"]);
+    assert_eq!(settled(&mut bench, claims["a"]), [None]);
+    bench.complete(claims["b"]);
+    assert_eq!(settled(&mut bench, claims["a"]), [None]);
+    assert_eq!(settled(&mut bench, claims["b"]), [Some(TaskState::Complete)]);
+    assert_eq!(bench.state(task), TaskState::Complete);
+}
+
 #[test]
 fn two_branches_that_end_at_once_settle_the_task_once() {
     use TaskState::{Complete, Error};

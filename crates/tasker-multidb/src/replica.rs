@@ -101,8 +101,12 @@ impl Replica {
                 every: (self.bound / 5).clamp(Duration::from_millis(20), Duration::from_secs(1)),
                 name: self.name.clone(),
             };
+            let started = thread::Builder::new().name("tasker replica".into()).spawn(move || watch.keep());
             // Without a thread nothing is known of the replica, and the writing role is read.
-            let _ = thread::Builder::new().name("tasker replica".into()).spawn(move || watch.keep());
+            if let Err(error) = started {
+                tracing::warn!(replica = %self.name, "a replica cannot be watched, and the writing role is read: {error}");
+                self.suspend(format!("it cannot be watched: {error}"));
+            }
         });
     }
 }

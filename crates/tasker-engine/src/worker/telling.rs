@@ -57,17 +57,23 @@ impl Telling {
         let accepted: HashMap<StepId, bool> = changes.accepted.iter().map(|s| (*s, false)).collect();
         let over = changes.dead.iter().chain(&changes.held).map(|s| (*s, true));
         let accepted: HashMap<StepId, bool> = accepted.into_iter().chain(over).collect();
+        let mut settled = changes.settled.clone();
         for report in reports {
             match accepted.get(&report.claim().step_id) {
                 Some(over) => self.accepted(report, *over),
                 None => match written.iter().find(|w| is_of(w, report)) {
-                    Some(w) => self.accepted(report, w.over),
+                    Some(w) => {
+                        self.accepted(report, w.over);
+                        // Several steps of one task may have been in the commit that settled it.
+                        let state = w.settled.map(|state| (report.claim().task_id, state));
+                        settled.extend(state.filter(|s| !settled.contains(s)));
+                    }
                     None => self.lost(report.claim()),
                 },
             }
         }
-        for (task_id, state) in &changes.settled {
-            self.events.emit(&Event::TaskSettled { task_id: *task_id, state: *state });
+        for (task_id, state) in settled {
+            self.events.emit(&Event::TaskSettled { task_id, state });
         }
     }
 
