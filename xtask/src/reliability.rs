@@ -16,7 +16,7 @@ const HEAD: &str = "# What was tried to break it
 Made by `cargo xtask reliability` from the files of evidence beside it, one line for each. Every line names the command
 that repeats it; a run prints its seed and ends with an error on a violation. What each promise is stands in
 [guarantees.md](guarantees.md), what a command does on the pages [crash](reliability/crash.md),
-[chaos](reliability/chaos.md), [sim](reliability/sim.md) and [soak](reliability/soak.md).
+[chaos](reliability/chaos.md), [sim](reliability/sim.md), [soak](reliability/soak.md) and [mutants](reliability/mutants.md).
 
 ";
 
