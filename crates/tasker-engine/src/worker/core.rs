@@ -439,7 +439,7 @@ impl Core {
         let asked = self.look || self.woken && now >= self.woken_at;
         let wanted = asked || now >= self.look_at && self.flights.is_empty() || !reports.is_empty();
         let claim = if working && wanted { self.free() } else { 0 };
-        let pressing = expire && (claim > 0 || !self.ended.is_empty());
+        let pressing = expire && !self.ended.is_empty();
         if reports.is_empty() && claim == 0 && !pressing {
             return None;
         }

@@ -73,3 +73,60 @@ fn nine_reports_look_for_other_work_and_eight_do_not() {
         assert_eq!(turn(&mut core, MS).further, further, "{reports} reports");
     }
 }
+
+#[test]
+fn beside_a_turn_under_way_a_hundred_reports_are_worth_another() {
+    for (reports, turns) in [(99, false), (100, true)] {
+        let mut core = Core::new(Limits { capacity: 200, batch: 200, ..limits() }, Duration::ZERO);
+        let first = turn(&mut core, Duration::ZERO);
+        answer(&mut core, Duration::ZERO, &first, claims(1..=150));
+        core.woken();
+        let look = turn(&mut core, 2 * MS);
+        assert_eq!((look.reports.len(), look.claim), (0, 50));
+        (1..=reports).for_each(|step| core.ended(claim(step), done(step)));
+        assert_eq!(core.next(2 * MS).is_some(), turns, "{reports} reports");
+    }
+}
+
+#[test]
+fn a_child_that_is_gone_on_with_ends_the_long_pauses() {
+    let (mut core, mut now) = (core(), Duration::ZERO);
+    let first = turn(&mut core, now);
+    answer(&mut core, now, &first, claims([1]));
+    for _ in 0..5 {
+        now = core.wake_at();
+        let look = turn(&mut core, now);
+        answer(&mut core, now, &look, vec![]);
+    }
+    assert_eq!(core.wake_at(), now + 80 * MS);
+    core.ended(claim(1), done(1));
+    let report = turn(&mut core, now + 5 * MS);
+    assert!(!report.further);
+    answer(&mut core, now + 6 * MS, &report, claims([2]));
+    let look = turn(&mut core, now + 20 * MS);
+    answer(&mut core, now + 20 * MS, &look, vec![]);
+    assert_eq!(core.wake_at(), now + 30 * MS);
+}
+
+#[test]
+fn a_cancellation_has_the_claims_checked_at_once_where_something_runs() {
+    let mut core = running(1..=1);
+    core.check_claims(5 * MS);
+    assert_eq!(core.next(5 * MS), Some(Action::Renew(claims([1]))));
+    let mut idle = self::core();
+    let look = turn(&mut idle, Duration::ZERO);
+    answer(&mut idle, MS, &look, vec![]);
+    idle.check_claims(5 * MS);
+    assert_eq!(idle.next(5 * MS), None);
+}
+
+#[test]
+fn a_renewal_that_failed_is_tried_again_after_a_twentieth_of_the_lease() {
+    let mut core = core();
+    let first = turn(&mut core, Duration::ZERO);
+    answer(&mut core, MS, &first, claims(1..=4));
+    assert_eq!(core.next(1_000 * MS), Some(Action::Renew(claims(1..=4))));
+    core.not_renewed(1_001 * MS);
+    assert_eq!((core.next(1_001 * MS), core.wake_at()), (None, 1_151 * MS));
+    assert_eq!(core.next(1_151 * MS), Some(Action::Renew(claims(1..=4))));
+}
