@@ -130,3 +130,16 @@ fn a_renewal_that_failed_is_tried_again_after_a_twentieth_of_the_lease() {
     assert_eq!((core.next(1_001 * MS), core.wake_at()), (None, 1_151 * MS));
     assert_eq!(core.next(1_151 * MS), Some(Action::Renew(claims(1..=4))));
 }
+
+#[test]
+fn whoever_took_all_that_fits_or_left_something_looks_again() {
+    let mut core = core();
+    let first = turn(&mut core, Duration::ZERO);
+    answer(&mut core, Duration::ZERO, &first, claims(1..=4));
+    core.ended(claim(1), done(1));
+    assert!(turn(&mut core, MS).further, "the next report looks, though the last look was a moment ago");
+    let mut core = self::core();
+    let first = turn(&mut core, Duration::ZERO);
+    core.exchanged(MS, first.id, Answer { left_ready: true, ..Answer::default() });
+    assert_eq!(turn(&mut core, MS).claim, 4);
+}
