@@ -47,7 +47,7 @@ impl Newcomer {
     fn bash(&self, script: &str) -> Command {
         let mut bash = Command::new("bash");
         // What a block leaves running in the background ends with it.
-        let script = format!("trap 'kill $(jobs -p) 2>/dev/null' EXIT; set -eo pipefail\n{script}");
+        let script = format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT; set -eo pipefail\n{script}");
         bash.args(["-c", &script]).current_dir(&self.clone).env("CARGO_TARGET_DIR", &self.target);
         for name in ["TASKER_DATABASE_URL", "DATABASE_URL"] {
             bash.env_remove(name);
