@@ -206,7 +206,7 @@ comment on function tasker.calculate_dependency_levels_batch(bigint[]) is 'How d
 create or replace function tasker.cancel_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
@@ -254,7 +254,7 @@ comment on function tasker.cancel_steps(bigint[], bigint[], text, text, timestam
 -- progress once more, and what was is read under its lock.
 create or replace function tasker.cancel_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_ids bigint[]; v_states text[]; v_cancel bigint[];
@@ -318,7 +318,7 @@ create or replace function tasker.claim_steps(p_worker_id bigint, p_limit intege
 returns table (
   task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
-language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_worker record; v_taken record;
 begin
@@ -389,7 +389,7 @@ comment on function tasker.claimed_steps(bigint[], bigint[]) is 'What handlers n
 create or replace function tasker.complete_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[], p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare d record;
 begin
   d := tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now);
@@ -460,7 +460,7 @@ create or replace function tasker.exchange_steps(
 returns table (
   kind text, task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
-language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_worker record; v_queues integer[]; v_done record; v_more record; v_first integer := 5; v_children boolean; v_child_ids bigint[]; v_claimed record; v_place integer; v_now timestamptz; v_due timestamptz;
@@ -762,7 +762,7 @@ create or replace function tasker.fail_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_kinds text[], p_delays_ms bigint[], p_messages text[],
   p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_outcomes text[];
@@ -1042,7 +1042,7 @@ create or replace function tasker.get_next_ready_steps(
 returns table (
   place bigint, workflow_step_id bigint, task_id bigint, step_name text, task_name text, namespace_name text, version text, handler text,
   priority smallint, available_at timestamptz, attempts integer, retry_limit integer)
-language plpgsql stable rows 100 set plan_cache_mode = force_generic_plan set enable_bitmapscan = off as $$
+language plpgsql stable rows 100 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare v_head record; v_place bigint := 0; v_rows bigint;
 begin
@@ -1524,7 +1524,7 @@ comment on function tasker.next_due_at(bigint) is 'When the next step becomes cl
 -- was claimed while the first waited.
 create or replace function tasker.operated_steps(p_task_ids bigint[], p_step_ids bigint[], p_actor text)
 returns table (task_id bigint, workflow_step_id bigint, state text, task_state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 begin
   if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;
@@ -1554,7 +1554,7 @@ comment on function tasker.operated_steps(bigint[], bigint[], text) is
 create or replace function tasker.pause_queues(
   p_namespace text, p_handler text, p_pause boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (queue_id integer, namespace text, handler text, outcome text, steps bigint)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_now timestamptz; v_ids integer[]; v_done integer[];
 begin
@@ -1602,7 +1602,7 @@ comment on function tasker.pause_queues(text, text, boolean, text, text, timesta
 create or replace function tasker.pause_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_pause boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[]; v_refusals text[];
@@ -1648,7 +1648,7 @@ comment on function tasker.pause_steps(bigint[], bigint[], boolean, text, text, 
 -- Locks: steps in progress of the tasks by id, all their steps by id, the tasks by id.
 create or replace function tasker.pause_tasks(p_task_ids bigint[], p_pause boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_now timestamptz; v_done bigint[];
 begin
@@ -1689,7 +1689,7 @@ comment on function tasker.pause_tasks(bigint[], boolean, text, text, timestampt
 -- is about to be used stays.
 create or replace function tasker.prune_leftovers(p_before timestamptz, p_limit integer default 500)
 returns table (workers integer, definitions integer)
-language plpgsql rows 1 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 1 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_definitions bigint[];
 begin
@@ -1737,7 +1737,7 @@ create or replace function tasker.prune_tasks(
   p_before timestamptz, p_state text default 'complete', p_namespaces text[] default null, p_limit integer default 500,
   p_step_limit integer default 10000, p_after timestamptz default null)
 returns table (task_id bigint, finished_at timestamptz, steps integer)
-language plpgsql rows 500 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 500 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_workflows integer[]; v_tasks bigint[]; v_finished timestamptz[]; v_counts integer[];
@@ -1825,7 +1825,7 @@ comment on function tasker.recount_tasks(bigint[], timestamptz, text, text) is
 --   p_content_hash  SHA-256 of its canonical JSON, lowercase hex
 -- Returns the definition_id. Two sessions that register the same text at once get the same id.
 create or replace function tasker.register_definition(p_definition jsonb, p_content_hash text)
-returns bigint language plpgsql set plan_cache_mode = force_generic_plan as $$
+returns bigint language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare v_namespace integer; v_paused_at timestamptz; v_named_task integer; v_definition bigint;
 begin
   select d.definition_id into v_definition from tasker.task_definitions d
@@ -2005,7 +2005,7 @@ comment on function tasker.release_children(bigint[], bigint[], timestamptz, big
 create or replace function tasker.release_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_reason text default null, p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_dead bigint[];
@@ -2061,7 +2061,7 @@ comment on function tasker.renew_lease(bigint, timestamptz) is 'Renews the lease
 create or replace function tasker.renew_worker(
   p_worker_id bigint, p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint, token integer)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 begin
   if tasker.renew_lease(p_worker_id, p_now) is null then return; end if;
@@ -2092,7 +2092,7 @@ comment on function tasker.renew_worker(bigint, bigint[], bigint[], integer[], t
 create or replace function tasker.reset_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_descendants boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[];
@@ -2187,7 +2187,7 @@ comment on function tasker.reset_steps(bigint[], bigint[], boolean, text, text, 
 create or replace function tasker.resolve_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_results jsonb[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_ids bigint[]; v_task_states text[];
@@ -2267,7 +2267,7 @@ comment on function tasker.resolve_steps(bigint[], bigint[], jsonb[], text, text
 -- Locks: the tasks by id.
 create or replace function tasker.resolve_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_now timestamptz; v_ids bigint[]; v_states text[]; v_done bigint[];
 begin
@@ -2307,7 +2307,7 @@ comment on function tasker.resolve_tasks(bigint[], text, text, timestamptz) is '
 create or replace function tasker.retry_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
@@ -2354,7 +2354,7 @@ comment on function tasker.retry_steps(bigint[], bigint[], text, text, timestamp
 create or replace function tasker.retry_steps_now(
   p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
@@ -2398,7 +2398,7 @@ comment on function tasker.retry_steps_now(bigint[], bigint[], text, text, times
 -- Locks: as tasker.operated_steps.
 create or replace function tasker.retry_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text, retried_steps integer)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_tasks bigint[]; v_steps bigint[]; v_retried bigint[];
 begin
@@ -2446,7 +2446,7 @@ comment on function tasker.served_queues(bigint, timestamptz) is 'The queues tha
 create or replace function tasker.set_priorities(
   p_task_ids bigint[], p_step_ids bigint[], p_priority integer, p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
@@ -2495,7 +2495,7 @@ comment on function tasker.set_priorities(bigint[], bigint[], integer, text, tex
 create or replace function tasker.set_retry_limits(
   p_task_ids bigint[], p_step_ids bigint[], p_retry_limit integer, p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_states text[]; v_task_states text[];
@@ -2554,7 +2554,7 @@ comment on function tasker.set_retry_limits(bigint[], bigint[], integer, text, t
 create or replace function tasker.skip_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (outcome text, task_id bigint, workflow_step_id bigint, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_tasks bigint[]; v_steps bigint[];
 begin
@@ -2772,7 +2772,7 @@ create or replace function tasker.submit_and_exchange(
 returns table (
   kind text, task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
-language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_ids bigint[] := '{}';
 begin
@@ -2828,7 +2828,7 @@ comment on function tasker.submit_task(text, text, jsonb, text, text, text, text
 -- A task without a step that could ever run settles at once.
 create or replace function tasker.submit_tasks(p_definition_id bigint, p_requests jsonb, p_now timestamptz default null, p_wake boolean default true)
 returns table ("position" integer, task_id bigint, created boolean)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());

@@ -8,7 +8,7 @@
 -- progress once more, and what was is read under its lock.
 create or replace function tasker.cancel_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_ids bigint[]; v_states text[]; v_cancel bigint[];

@@ -12,7 +12,7 @@ create or replace function tasker.claim_steps(p_worker_id bigint, p_limit intege
 returns table (
   task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
-language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_worker record; v_taken record;
 begin

@@ -10,7 +10,7 @@
 create or replace function tasker.complete_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_results jsonb[], p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare d record;
 begin
   d := tasker.finish_steps(p_task_ids, p_step_ids, p_tokens, p_results, p_now);

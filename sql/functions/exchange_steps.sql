@@ -25,7 +25,7 @@ create or replace function tasker.exchange_steps(
 returns table (
   kind text, task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
-language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_worker record; v_queues integer[]; v_done record; v_more record; v_first integer := 5; v_children boolean; v_child_ids bigint[]; v_claimed record; v_place integer; v_now timestamptz; v_due timestamptz;

@@ -17,7 +17,7 @@ create or replace function tasker.get_next_ready_steps(
 returns table (
   place bigint, workflow_step_id bigint, task_id bigint, step_name text, task_name text, namespace_name text, version text, handler text,
   priority smallint, available_at timestamptz, attempts integer, retry_limit integer)
-language plpgsql stable rows 100 set plan_cache_mode = force_generic_plan set enable_bitmapscan = off as $$
+language plpgsql stable rows 100 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare v_head record; v_place bigint := 0; v_rows bigint;
 begin

@@ -6,7 +6,7 @@
 -- was claimed while the first waited.
 create or replace function tasker.operated_steps(p_task_ids bigint[], p_step_ids bigint[], p_actor text)
 returns table (task_id bigint, workflow_step_id bigint, state text, task_state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 begin
   if p_actor is null then raise exception 'an operation needs an actor' using errcode = 'null_value_not_allowed'; end if;

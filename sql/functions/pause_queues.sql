@@ -11,7 +11,7 @@
 create or replace function tasker.pause_queues(
   p_namespace text, p_handler text, p_pause boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (queue_id integer, namespace text, handler text, outcome text, steps bigint)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_now timestamptz; v_ids integer[]; v_done integer[];
 begin

@@ -8,7 +8,7 @@
 -- Locks: steps in progress of the tasks by id, all their steps by id, the tasks by id.
 create or replace function tasker.pause_tasks(p_task_ids bigint[], p_pause boolean, p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_now timestamptz; v_done bigint[];
 begin

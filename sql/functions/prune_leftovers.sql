@@ -7,7 +7,7 @@
 -- is about to be used stays.
 create or replace function tasker.prune_leftovers(p_before timestamptz, p_limit integer default 500)
 returns table (workers integer, definitions integer)
-language plpgsql rows 1 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 1 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_definitions bigint[];
 begin

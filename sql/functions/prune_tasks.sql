@@ -16,7 +16,7 @@ create or replace function tasker.prune_tasks(
   p_before timestamptz, p_state text default 'complete', p_namespaces text[] default null, p_limit integer default 500,
   p_step_limit integer default 10000, p_after timestamptz default null)
 returns table (task_id bigint, finished_at timestamptz, steps integer)
-language plpgsql rows 500 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 500 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_workflows integer[]; v_tasks bigint[]; v_finished timestamptz[]; v_counts integer[];

@@ -6,7 +6,7 @@
 --   p_content_hash  SHA-256 of its canonical JSON, lowercase hex
 -- Returns the definition_id. Two sessions that register the same text at once get the same id.
 create or replace function tasker.register_definition(p_definition jsonb, p_content_hash text)
-returns bigint language plpgsql set plan_cache_mode = force_generic_plan as $$
+returns bigint language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare v_namespace integer; v_paused_at timestamptz; v_named_task integer; v_definition bigint;
 begin
   select d.definition_id into v_definition from tasker.task_definitions d

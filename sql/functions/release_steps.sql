@@ -6,7 +6,7 @@
 create or replace function tasker.release_steps(
   p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_reason text default null, p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz; v_tasks bigint[]; v_steps bigint[]; v_workers bigint[]; v_dead bigint[];

@@ -7,7 +7,7 @@
 create or replace function tasker.renew_worker(
   p_worker_id bigint, p_task_ids bigint[], p_step_ids bigint[], p_tokens integer[], p_now timestamptz default null)
 returns table (kind text, task_id bigint, workflow_step_id bigint, token integer)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 begin
   if tasker.renew_lease(p_worker_id, p_now) is null then return; end if;

@@ -4,7 +4,7 @@
 -- Locks: as tasker.operated_steps.
 create or replace function tasker.retry_tasks(p_task_ids bigint[], p_actor text, p_reason text default null, p_now timestamptz default null)
 returns table (task_id bigint, outcome text, state text, retried_steps integer)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_tasks bigint[]; v_steps bigint[]; v_retried bigint[];
 begin

@@ -14,7 +14,7 @@ create or replace function tasker.submit_and_exchange(
 returns table (
   kind text, task_id bigint, workflow_step_id bigint, token integer, attempt integer, generation integer, definition_id bigint,
   step_name text, context jsonb, parent_results jsonb, claimed_at timestamptz)
-language plpgsql rows 100 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 100 set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare v_ids bigint[] := '{}';
 begin

@@ -8,7 +8,7 @@
 -- A task without a step that could ever run settles at once.
 create or replace function tasker.submit_tasks(p_definition_id bigint, p_requests jsonb, p_now timestamptz default null, p_wake boolean default true)
 returns table ("position" integer, task_id bigint, created boolean)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
